@@ -137,7 +137,6 @@ outcomes = sa.Table(
     sa.Column("kind", token(24), nullable=False, comment="the kind of command"),
     sa.Column("position", sa.BigInteger, comment="of the event; none: refused, or already so"),
     sa.Column("refusal", document(), comment="canonical JSON of code and fields, when refused"),
-    sa.Column("account_id", token(ID_LENGTH), comment="the account concerned, when there was one"),
     sa.Column("recorded_at_us", sa.BigInteger, nullable=False),
 )
 

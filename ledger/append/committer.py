@@ -1,0 +1,230 @@
+"""The committer: one thread a process that takes all the commands that wait, decides and commits them together, and answers.
+
+It never lingers: while one group commits, the next one gathers. A group that fails is rolled back and tried again; when the database
+objects to what it holds, its units are posted one by one, so that none fails for its neighbour. A repeat always reads the stored
+outcomes first, so repeating after an error of unknown effect is safe; the head's lock makes a late commit of a lost connection end
+before the repeat reads.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pymysql
+
+from ledger.append import statements
+from ledger.append.group import Entry, Plan, Stored, Unit, decide_group
+from ledger.append.session import Session, Trouble, trouble_of
+from ledger.clock import now_us
+from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable
+from ledger.settings import LedgerSettings
+from ledger.submission import Outcome
+
+Answers = list[Outcome | Stored]
+
+_log = logging.getLogger(__name__)
+
+PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.25
+"""Bounds of the pause between two tries of a group, doubled each time, with jitter."""
+GIVE_UP_S = 2.0
+"""How long a group is tried when surely nothing was recorded."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What the committer did since it started."""
+
+    groups: int = 0
+    commands: int = 0
+    retries: int = 0
+    round_trips: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A unit in the queue and its caller's wait for the answers."""
+
+    unit: Unit
+    done: threading.Lock = field(default_factory=threading.Lock)
+    answers: Answers | LedgerError | None = None
+
+    def __post_init__(self) -> None:
+        self.done.acquire()
+
+    def answer(self, answers: Answers | LedgerError) -> None:
+        """Give the caller its answers and let it go on."""
+        self.answers = answers
+        self.done.release()
+
+
+class Committer:
+    """The queue and its thread. `submit` may be called from any thread."""
+
+    def __init__(self, url: str, settings: LedgerSettings, after_commit: Callable[[int], None] | None) -> None:
+        self._settings = settings
+        self._session = Session(url, settings)
+        self._after_commit = after_commit
+        self._arrived = threading.Condition()
+        self._queue: deque[Ticket] = deque()
+        self._waiting = 0
+        self._closing = False
+        self.statistics = Statistics()
+        self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait now."""
+        return self._waiting
+
+    def submit(self, unit: Unit) -> Answers:
+        """Queue a unit and wait for its answers.
+
+        Raises NothingRecorded when it was surely not recorded, OutcomeUnknown when that cannot be known in time.
+        """
+        ticket = Ticket(unit)
+        size = len(unit.entries)
+        with self._arrived:
+            if self._closing:
+                raise NothingRecorded(reason="the service is stopping")
+            if self._waiting + size > self._settings.append_queue_max and self._waiting > 0:
+                raise NothingRecorded(reason="too many commands are waiting")
+            self._queue.append(ticket)
+            self._waiting += size
+            self._arrived.notify()
+        if not ticket.done.acquire(timeout=self._settings.append_timeout_s):
+            self._abandon(ticket)
+        answers = ticket.answers
+        if isinstance(answers, LedgerError):
+            raise answers
+        if answers is None:
+            raise OutcomeUnknown(reason="the database did not answer in time")
+        return answers
+
+    def close(self) -> None:
+        """Commit what waits, then stop."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        self._thread.join(timeout=self._settings.append_timeout_s)
+        self._session.discard()
+
+    def _abandon(self, ticket: Ticket) -> None:
+        with self._arrived:
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+                self._waiting -= len(ticket.unit.entries)
+                raise NothingRecorded(reason="the ledger did not get to it in time")
+
+    def _run(self) -> None:
+        while (tickets := self._take()) is not None:
+            started = time.monotonic()
+            try:
+                self._commit(tickets)
+            except Exception:  # The edge of this thread: whatever happens, callers are answered and the thread lives.
+                _log.exception("a group could not be committed")
+                unknown = self._session.in_doubt
+                self._session.discard()
+                _answer_rest(tickets, OutcomeUnknown(reason="an internal error") if unknown else Undecidable())
+            finally:
+                self.statistics.seconds += time.monotonic() - started
+                self.statistics.round_trips = self._session.round_trips
+
+    def _take(self) -> list[Ticket] | None:
+        with self._arrived:
+            while not self._queue:
+                if self._closing:
+                    return None
+                self._arrived.wait()
+            tickets = [self._queue.popleft()]
+            size = len(tickets[0].unit.entries)
+            while self._queue and size + len(self._queue[0].unit.entries) <= self._settings.append_group_max:
+                tickets.append(self._queue.popleft())
+                size += len(tickets[-1].unit.entries)
+            self._waiting -= size
+            return tickets
+
+    def _commit(self, tickets: Sequence[Ticket]) -> None:
+        """Commit a group, trying again while that can help; every ticket is answered."""
+        started = time.monotonic()
+        pause_s, rejected = PAUSE_S_MIN, False
+        while True:
+            try:
+                plan = self._try(tickets)
+            except (pymysql.err.Error, sqlite3.Error, OSError, ValueError) as error:
+                trouble = trouble_of(error)
+                self._recover(trouble)
+                unknown = self._session.in_doubt
+                self.statistics.retries += 1
+                if trouble is Trouble.REJECTED:
+                    if rejected:
+                        return self._isolate(tickets)
+                    rejected = True
+                elapsed_s = time.monotonic() - started
+                if elapsed_s > (self._settings.append_timeout_s if unknown else GIVE_UP_S):
+                    reason = "the database cannot be reached or does not take writes"
+                    return _answer_rest(tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason))
+                time.sleep(pause_s * random.uniform(0.5, 1.0))
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+            else:
+                break
+        self.statistics.groups += 1
+        self.statistics.commands += sum(len(ticket.unit.entries) for ticket in tickets)
+        for ticket, answers in zip(tickets, plan.answers, strict=True):
+            ticket.answer(answers)
+        if plan.events and self._after_commit is not None:
+            self._after_commit(plan.position)
+
+    def _try(self, tickets: Sequence[Ticket]) -> Plan:
+        session = self._session
+        entries: list[Entry] = [entry for ticket in tickets for entry in ticket.unit.entries]
+        results = session.read(statements.reading(entries, lock=True, mysql=session.mysql))
+        plan = decide_group([ticket.unit for ticket in tickets], statements.loaded(results), now_us())
+        writes = statements.writing(plan, mysql=session.mysql)
+        if not writes:
+            session.rollback()
+            return plan
+        session.write_and_commit(writes)
+        return plan
+
+    def _recover(self, trouble: Trouble) -> None:
+        if trouble is Trouble.LOST:
+            self._session.discard()
+        else:
+            # After error 1205 a COMMIT would persist the first half of the work: always roll back first.
+            self._session.rollback()
+
+    def _isolate(self, tickets: Sequence[Ticket]) -> None:
+        if len(tickets) > 1:
+            for ticket in tickets:
+                self._commit([ticket])
+            return
+        ticket = tickets[0]
+        if ticket.unit.atomic or len(ticket.unit.entries) == 1:
+            ticket.answer([Outcome(position=0, error=Undecidable()) for _ in ticket.unit.entries])
+            return
+        parts = [Ticket(Unit([entry], atomic=False)) for entry in ticket.unit.entries]
+        for part in parts:
+            self._commit([part])
+        ticket.answer([_answer_of(part) for part in parts])
+
+
+def _answer_of(part: Ticket) -> Outcome | Stored:
+    answers = part.answers
+    if isinstance(answers, list):
+        return answers[0]
+    return Outcome(position=0, error=answers if answers is not None else Undecidable())
+
+
+def _answer_rest(tickets: Sequence[Ticket], error: LedgerError) -> None:
+    for ticket in tickets:
+        if ticket.answers is None:
+            ticket.answer(error)

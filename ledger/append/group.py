@@ -1,0 +1,337 @@
+"""Decide a group of commands in memory, in order, each with its own outcome.
+
+Pure but for what it is given: the loaded state, the stored outcomes and the time. What comes out is everything that one commit must
+hold: events, erasable details, outcomes, and the state that changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger import codec
+from ledger.commands import Command, OrderCommand, PlaceOrder, ReverseTransaction
+from ledger.decide import Decision, State, apply, decide
+from ledger.errors import BatchRefused, IdempotencyKeyReused, LedgerError, Refused
+from ledger.events import Event, Recorded
+from ledger.ids import new_event_id
+from ledger.leaf import details_hash, leaf_bytes, leaf_hash
+from ledger.postings import postings
+from ledger.submission import Balance, Outcome, Submission, key_digest
+
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A submission with all that can be made ready before it queues."""
+
+    submission: Submission
+    digest: bytes
+    fingerprint: bytes
+    event_id: bytes
+    salt: bytes | None
+    details: bytes | None
+    details_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Entries that were submitted together; `atomic`: all take effect or none."""
+
+    entries: Sequence[Entry]
+    atomic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An outcome as it is kept: the event's position, or the refusal's JSON, or neither when it was already so."""
+
+    digest: bytes
+    fingerprint: bytes
+    position: int | None
+    refusal: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutcome:
+    """An outcome to store."""
+
+    entry: Entry
+    position: int | None
+    refusal: bytes | None
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the group's decisions start from, read under the head's lock."""
+
+    position: int
+    recorded_at_us: int
+    state: State
+    outcomes: dict[bytes, Stored]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the commit must hold, and the answers once it has succeeded (a Stored still wants its event read)."""
+
+    position: int
+    recorded_at_us: int
+    state: State
+    events: list[Recorded] = field(default_factory=list)
+    details: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    outcomes: list[NewOutcome] = field(default_factory=list)
+    accounts: set[str] = field(default_factory=set)
+    orders_new: set[str] = field(default_factory=set)
+    orders_changed: set[str] = field(default_factory=set)
+    reversals: list[tuple[int, int]] = field(default_factory=list)
+    answers: list[list[Outcome | Stored]] = field(default_factory=list)
+
+
+def prepare(submission: Submission) -> Entry:
+    """Do a submission's hashing and encoding, in the caller's thread."""
+    details = None if submission.details is None else codec.canonical_json(dict(submission.details))
+    salt = None if details is None else os.urandom(SALT_BYTES)
+    return Entry(
+        submission=submission,
+        digest=key_digest(submission.actor, submission.idempotency_key),
+        fingerprint=submission.fingerprint(),
+        event_id=new_event_id(),
+        salt=salt,
+        details=details,
+        details_hash=None if details is None or salt is None else details_hash(salt, details),
+    )
+
+
+def decide_group(units: Sequence[Unit], loaded: Loaded, now_us: int) -> Plan:
+    """Decide every unit in order. `loaded.state` becomes the state after the group."""
+    plan = Plan(position=loaded.position, recorded_at_us=max(now_us, loaded.recorded_at_us), state=loaded.state)
+    known: dict[bytes, Stored | NewOutcome] = dict(loaded.outcomes)
+    fresh: dict[bytes, Outcome] = {}
+    for unit in units:
+        if unit.atomic:
+            plan.answers.append(_decide_atomic(unit.entries, plan, known, fresh))
+        else:
+            plan.answers.append([_decide_one(entry, plan, known, fresh) for entry in unit.entries])
+    return plan
+
+
+def _decide_atomic(
+    entries: Sequence[Entry], plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
+) -> list[Outcome | Stored]:
+    refusals: dict[int, LedgerError] = {}
+    trial = plan.state.copy()
+    for index, entry in enumerate(entries):
+        repeat = known.get(entry.digest)
+        if repeat is not None:
+            if _fingerprint(repeat) != entry.fingerprint:
+                refusals[index] = IdempotencyKeyReused()
+            elif repeat.refusal is not None:
+                refusals[index] = BatchRefused(index=index)
+            continue
+        try:
+            apply(trial, decide(trial, entry.submission.command), position=plan.position)
+        except Refused as refusal:
+            refusals[index] = refusal
+    if not refusals:
+        return [_decide_one(entry, plan, known, fresh) for entry in entries]
+    first = min(refusals)
+    answers: list[Outcome | Stored] = []
+    for index, entry in enumerate(entries):
+        if entry.digest in known:
+            answers.append(_repeat(entry, plan, known, fresh))
+            continue
+        error = refusals.get(index)
+        answers.append(_refuse(entry, error if isinstance(error, Refused) else BatchRefused(index=first), plan, known, fresh))
+    return answers
+
+
+def _decide_one(
+    entry: Entry, plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
+) -> Outcome | Stored:
+    if entry.digest in known:
+        return _repeat(entry, plan, known, fresh)
+    try:
+        decision = decide(plan.state, entry.submission.command)
+    except Refused as refusal:
+        return _refuse(entry, refusal, plan, known, fresh)
+    if decision.event is None:
+        outcome = Outcome(position=plan.position, balance=_balance(plan.state, decision.account_id), details=entry.submission.details)
+        _remember(entry, outcome, NewOutcome(entry, None, None), plan, known, fresh)
+        return outcome
+    outcome = _record(entry, decision, decision.event, plan)
+    _remember(entry, outcome, NewOutcome(entry, outcome.position, None), plan, known, fresh)
+    return outcome
+
+
+def _repeat(
+    entry: Entry, plan: Plan, known: Mapping[bytes, Stored | NewOutcome], fresh: Mapping[bytes, Outcome]
+) -> Outcome | Stored:
+    earlier = known[entry.digest]
+    if _fingerprint(earlier) != entry.fingerprint:
+        return Outcome(position=plan.position, error=IdempotencyKeyReused())
+    if isinstance(earlier, Stored):
+        return earlier
+    first = fresh[entry.digest]
+    return Outcome(
+        position=first.position,
+        replayed=True,
+        error=first.error,
+        event=first.event,
+        order=first.order,
+        balance=first.balance,
+        details=first.details,
+    )
+
+
+def _refuse(
+    entry: Entry, refusal: Refused, plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
+) -> Outcome:
+    stored = codec.canonical_json({"code": refusal.code, "fields": refusal.fields()})
+    outcome = Outcome(position=plan.position, error=refusal)
+    _remember(entry, outcome, NewOutcome(entry, None, stored), plan, known, fresh)
+    return outcome
+
+
+def _remember(
+    entry: Entry,
+    outcome: Outcome,
+    stored: NewOutcome,
+    plan: Plan,
+    known: dict[bytes, Stored | NewOutcome],
+    fresh: dict[bytes, Outcome],
+) -> None:
+    plan.outcomes.append(stored)
+    known[entry.digest] = stored
+    fresh[entry.digest] = outcome
+
+
+def _fingerprint(outcome: Stored | NewOutcome) -> bytes:
+    return outcome.fingerprint if isinstance(outcome, Stored) else outcome.entry.fingerprint
+
+
+def _record(entry: Entry, decision: Decision, event: Event, plan: Plan) -> Outcome:
+    submission, state, account_id = entry.submission, plan.state, decision.account_id
+    position = plan.position + 1
+    apply(state, decision, position=position)
+    account = state.accounts[account_id]
+    recorded = _sealed(
+        position=position,
+        event_id=entry.event_id,
+        account_id=account_id,
+        version=account.version,
+        event_type=event.TYPE,
+        schema_version=event.SCHEMA_VERSION,
+        order_id=decision.order_id,
+        submission=submission,
+        recorded_at_us=plan.recorded_at_us,
+        available_minor=account.available_minor,
+        held_minor=account.held_minor,
+        details_hash=entry.details_hash,
+        data=codec.encode(event),
+        postings=_encode_postings(event, account_id, account.currency),
+    )
+    plan.position = position
+    plan.events.append(recorded)
+    if entry.salt is not None and entry.details is not None:
+        plan.details.append((position, entry.salt, entry.details))
+    _mark_changed(submission.command, decision, plan, position)
+    return Outcome(
+        position=position,
+        event=recorded,
+        order=None if decision.order_id is None else state.orders[decision.order_id],
+        balance=_balance(state, account_id),
+        details=submission.details,
+    )
+
+
+def _mark_changed(command: Command, decision: Decision, plan: Plan, position: int) -> None:
+    plan.accounts.add(decision.account_id)
+    if isinstance(command, PlaceOrder):
+        plan.orders_new.add(command.order_id)
+    elif isinstance(command, OrderCommand) and command.order_id not in plan.orders_new:
+        plan.orders_changed.add(command.order_id)
+    elif isinstance(command, ReverseTransaction):
+        plan.reversals.append((command.reverses_position, position))
+
+
+def _balance(state: State, account_id: str) -> Balance:
+    account = state.accounts[account_id]
+    return Balance(
+        available_minor=account.available_minor,
+        held_minor=account.held_minor,
+        currency=account.currency,
+        version=account.version,
+        position=account.position,
+    )
+
+
+def _encode_postings(event: Event, account_id: str, currency: str) -> bytes:
+    # Account names and currency codes are tokens, so this is the canonical JSON of the list, made without an encoder.
+    legs = [
+        f'{{"account":"{leg.account}","amount_minor":{leg.amount_minor},"currency":"{leg.currency}"}}'
+        for leg in postings(event, account_id, currency)
+    ]
+    return f"[{','.join(legs)}]".encode("ascii")
+
+
+def _sealed(
+    *,
+    position: int,
+    event_id: bytes,
+    account_id: str,
+    version: int,
+    event_type: str,
+    schema_version: int,
+    order_id: str | None,
+    submission: Submission,
+    recorded_at_us: int,
+    available_minor: int,
+    held_minor: int,
+    details_hash: bytes | None,
+    data: bytes,
+    postings: bytes,
+) -> Recorded:
+    idempotency_key = submission.idempotency_key.encode("utf-8")
+    leaf = leaf_bytes(
+        position,
+        event_id,
+        account_id,
+        version,
+        event_type,
+        schema_version,
+        order_id,
+        submission.actor,
+        idempotency_key,
+        submission.correlation_id,
+        submission.causation_id,
+        recorded_at_us,
+        available_minor,
+        held_minor,
+        details_hash,
+        data,
+        postings,
+    )
+    return Recorded(
+        position=position,
+        event_id=event_id,
+        account_id=account_id,
+        version=version,
+        type=event_type,
+        schema_version=schema_version,
+        order_id=order_id,
+        actor=submission.actor,
+        idempotency_key=idempotency_key,
+        correlation_id=submission.correlation_id,
+        causation_id=submission.causation_id,
+        recorded_at_us=recorded_at_us,
+        available_minor=available_minor,
+        held_minor=held_minor,
+        details_hash=details_hash,
+        data=data,
+        postings=postings,
+        leaf_hash=leaf_hash(leaf),
+    )
+

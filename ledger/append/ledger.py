@@ -1,0 +1,113 @@
+"""The ledger's front: submit commands, alone or in batches, and get their outcomes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from ledger import state
+from ledger.append import statements
+from ledger.append.committer import Committer, Statistics
+from ledger.append.group import Entry, Stored, Unit, decide_group, prepare
+from ledger.clock import now_us
+from ledger.errors import LedgerError
+from ledger.settings import LedgerSettings
+from ledger.submission import Outcome, Submission
+
+
+class Ledger:
+    """The one writer of the log in this process; thread-safe.
+
+    `engine` serves reads; the committer has a connection of its own to the same URL. `after_commit` is called with the new head on
+    the committer's thread and must only set a flag.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, settings: LedgerSettings, *, after_commit: Callable[[int], None] | None = None
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._after_commit = after_commit
+        self._starting = threading.Lock()
+        self._committer: Committer | None = None
+        self._process = 0
+
+    def append(self, submission: Submission) -> Outcome:
+        """Decide and commit one command and return its outcome, a stored one when it is a repeat.
+
+        Raises NothingRecorded or OutcomeUnknown when the database cannot settle it in time.
+        """
+        return self._hydrated(self._running().submit(Unit([prepare(submission)], atomic=False)))[0]
+
+    def append_batch(self, submissions: Sequence[Submission], *, atomic: bool) -> list[Outcome]:
+        """Decide and commit commands in order and return one outcome each.
+
+        Atomic: one commit, all take effect or none. Otherwise they are committed in slices of `append_group_max`; a slice that the
+        database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error.
+        """
+        entries = [prepare(submission) for submission in submissions]
+        if not entries:
+            return []
+        if atomic:
+            return self._hydrated(self._running().submit(Unit(entries, atomic=True)))
+        outcomes: list[Outcome] = []
+        step = self._settings.append_group_max
+        for start in range(0, len(entries), step):
+            outcomes += self._append_slice(entries[start : start + step])
+        return outcomes
+
+    def dry_run(self, submissions: Sequence[Submission], *, atomic: bool = False) -> list[Outcome]:
+        """Return the outcomes that would be, recording nothing."""
+        entries = [prepare(submission) for submission in submissions]
+        mysql = self._engine.dialect.name != "sqlite"
+        with self._engine.connect() as connection:
+            texts = statements.reading(entries, lock=False, mysql=mysql)
+            results = [connection.exec_driver_sql(text).fetchall() for text in texts]
+        plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(results), now_us())
+        return self._hydrated(plan.answers[0])
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the committer did so far, for metrics."""
+        committer = self._committer
+        return Statistics() if committer is None else committer.statistics
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait to be committed."""
+        committer = self._committer
+        return 0 if committer is None else committer.waiting
+
+    def close(self) -> None:
+        """Commit what waits and stop; later commands are refused."""
+        if self._committer is not None and self._process == os.getpid():
+            self._committer.close()
+
+    def _running(self) -> Committer:
+        # A forked child has no committer thread: it starts its own.
+        if self._process != os.getpid():
+            with self._starting:
+                if self._process != os.getpid():
+                    url = self._engine.url.render_as_string(hide_password=False)
+                    self._committer = Committer(url, self._settings, self._after_commit)
+                    self._process = os.getpid()
+        if self._committer is None:
+            raise RuntimeError("the committer did not start")
+        return self._committer
+
+    def _append_slice(self, entries: Sequence[Entry]) -> list[Outcome]:
+        try:
+            return self._hydrated(self._running().submit(Unit(entries, atomic=False)))
+        except LedgerError as error:
+            return [Outcome(position=0, error=error) for _ in entries]
+
+    def _hydrated(self, answers: Sequence[Outcome | Stored]) -> list[Outcome]:
+        stored = [answer for answer in answers if isinstance(answer, Stored)]
+        if not stored:
+            return [answer for answer in answers if isinstance(answer, Outcome)]
+        with self._engine.connect() as connection:
+            found = state.outcomes_of(connection, [(each.digest, each.position, each.refusal) for each in stored])
+        return [found[answer.digest] if isinstance(answer, Stored) else answer for answer in answers]

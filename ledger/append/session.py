@@ -1,0 +1,154 @@
+"""One database transaction of a committer: read under the head's lock, write, commit; and what its errors mean.
+
+On MySQL a group costs two round trips, one to lock and read and one to write and commit, unless it is too large for one packet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+import pymysql
+
+from ledger.append.statements import Rows
+from ledger.database import open_append_connection
+from ledger.settings import LedgerSettings
+
+PACKET_BYTES_MAX = 4 * 1024 * 1024
+"""Statements are sent together up to this size; a server's default limit for one packet is 16 MiB."""
+
+_CONFLICTS = frozenset({1205, 1213, 1020})
+"""Lock wait timeout, deadlock, snapshot conflict: roll back and try again."""
+_LOST = frozenset({0, 1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031})
+"""The connection is gone or unusable: shutdown, killed, read or write errors, packets out of order."""
+
+
+class Trouble(Enum):
+    """What an error of the database asks for."""
+
+    CONFLICT = auto()
+    """Roll back and try the same again."""
+    LOST = auto()
+    """Connect anew; whether a commit under way took effect is unknown."""
+    UNAVAILABLE = auto()
+    """The server cannot take writes now."""
+    REJECTED = auto()
+    """The server objects to what was written: one of the commands is at fault."""
+
+
+class Session:
+    """The committer's connection, made when first needed and made anew after `discard`."""
+
+    def __init__(self, url: str, settings: LedgerSettings) -> None:
+        self._url = url
+        self._settings = settings
+        self._connection: Any = None
+        self.mysql = not url.startswith("sqlite")
+        self.round_trips = 0
+        self._answered = 0
+        self.in_doubt = False
+        """Whether a commit was sent whose effect is not known; settled by the next read, which waits for the head's lock."""
+
+    def read(self, statements: Sequence[str]) -> list[Rows]:
+        """Begin a transaction, run the statements and return their rows."""
+        if self._connection is None:
+            self._connection = open_append_connection(self._url, self._settings)
+        if self.mysql:
+            results = self._run(["BEGIN", *statements])[1:]
+        else:
+            self._connection.execute("BEGIN IMMEDIATE")
+            results = [self._connection.execute(statement).fetchall() for statement in statements]
+        self.in_doubt = False
+        return results
+
+    def write_and_commit(self, statements: Sequence[str]) -> None:
+        """Run the statements and commit, in as few round trips as the packet size allows."""
+        if not self.mysql:
+            for statement in statements:
+                self._connection.execute(statement)
+            self.in_doubt = True
+            self._connection.execute("COMMIT")
+            self.in_doubt = False
+            return
+        packet: list[str] = []
+        size = 0
+        for statement in statements:
+            if packet and size + len(statement) > PACKET_BYTES_MAX:
+                self._run(packet)
+                packet, size = [], 0
+            packet.append(statement)
+            size += len(statement)
+        self._commit([*packet, "COMMIT"])
+
+    def rollback(self) -> None:
+        """Undo the transaction; a connection that cannot even do that is discarded."""
+        if self._connection is None:
+            return
+        try:
+            if self.mysql:
+                self._connection.rollback()
+            elif self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except (pymysql.err.Error, sqlite3.Error, OSError):
+            self.discard()
+
+    def discard(self) -> None:
+        """Close the connection without a word to the server."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if self.mysql:
+                connection._force_close()  # close() would write to a socket that may be frozen
+            else:
+                connection.close()
+        except (pymysql.err.Error, sqlite3.Error, OSError):
+            pass
+
+    def _run(self, statements: Sequence[str]) -> list[Rows]:
+        self.round_trips += 1
+        self._answered = 0
+        cursor = self._connection.cursor()
+        cursor.execute(";".join(statements))
+        results: list[Rows] = [cursor.fetchall()]
+        self._answered = 1
+        while cursor.nextset():
+            results.append(cursor.fetchall())
+            self._answered += 1
+        return results
+
+    def _commit(self, statements: Sequence[str]) -> None:
+        self.in_doubt = True
+        try:
+            self._run(statements)
+        except pymysql.err.Error as error:
+            # The server stops at the first statement that fails, so it did not commit when it named an earlier one.
+            if trouble_of(error) is not Trouble.LOST and self._answered < len(statements) - 1:
+                self.in_doubt = False
+            raise
+        self.in_doubt = False
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Classify a driver's error."""
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_trouble(error)
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if number in _CONFLICTS:
+        return Trouble.CONFLICT
+    if isinstance(error, (OSError, pymysql.err.InterfaceError)) or (isinstance(error, pymysql.err.OperationalError) and number in _LOST):
+        return Trouble.LOST
+    if isinstance(error, (pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.ProgrammingError, ValueError)):
+        return Trouble.REJECTED
+    return Trouble.UNAVAILABLE
+
+
+def _sqlite_trouble(error: sqlite3.Error) -> Trouble:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Trouble.CONFLICT
+    if isinstance(error, (sqlite3.IntegrityError, sqlite3.DataError)):
+        return Trouble.REJECTED
+    return Trouble.UNAVAILABLE

@@ -1,0 +1,135 @@
+"""Engines for the databases of the ledger: pools, time-outs and session settings, the same for SQLite and MariaDB or MySQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import sqlalchemy as sa
+from pymysql.constants import CLIENT
+
+from ledger.errors import BadSetting
+from ledger.settings import LedgerSettings
+
+SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
+DatabaseError = (pymysql.err.Error, sqlite3.Error)
+"""What a driver may raise, whichever engine."""
+
+
+def database_url(settings: LedgerSettings) -> str:
+    """Return the log's URL: the configured one, or SQLite in the data directory."""
+    return settings.database_url or f"sqlite:///{Path(settings.data).resolve() / 'ledger.sqlite'}"
+
+
+def directory_url(settings: LedgerSettings) -> str:
+    """Return the directory's URL: the configured one, or the log's."""
+    return settings.directory_url or database_url(settings)
+
+
+def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine:
+    """Return an engine with our pool, time-outs and session settings; nothing connects yet.
+
+    On SQLite a transaction that will write must be opened by an engine with the execution option ``write=True`` (it then takes the
+    write lock at once instead of failing later). A forked child gets fresh connections. Raises BadSetting for other databases.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, settings, **options)
+    engine = sa.create_engine(
+        parsed,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        **_pool(settings),
+        connect_args=_mysql_arguments(parsed, settings),
+        **options,
+    )
+    _dispose_after_fork(engine)
+    return engine
+
+
+def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
+    """Return the one driver connection that a committer writes through: autocommit, several statements a round trip on MySQL."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(parsed, settings, poolclass=sa.NullPool)
+    else:
+        arguments = _mysql_arguments(parsed, settings) | {"client_flag": CLIENT.MULTI_STATEMENTS}
+        engine = sa.create_engine(
+            parsed, isolation_level="READ COMMITTED", poolclass=sa.NullPool, connect_args=arguments, skip_autocommit_rollback=True
+        )
+    pooled = engine.raw_connection()
+    connection: Any = pooled.dbapi_connection
+    pooled.detach()
+    if isinstance(connection, pymysql.Connection):
+        connection.autocommit(True)
+    return connection  # type: ignore[no-any-return]
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise BadSetting(variable="database URL", problem="not a URL such as sqlite:///path or mysql+pymysql://user@host/name") from None
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "mysql+pymysql", "mariadb+pymysql"):
+        raise BadSetting(variable="database URL", problem=f"{parsed.drivername} is not supported; use sqlite or mysql+pymysql")
+    return parsed
+
+
+def _pool(settings: LedgerSettings) -> dict[str, Any]:
+    return {
+        "pool_size": settings.pool_size,
+        "max_overflow": settings.pool_max_overflow,
+        "pool_recycle": settings.pool_recycle_s,
+        "pool_timeout": settings.pool_timeout_s,
+    }
+
+
+def _mysql_arguments(url: sa.URL, settings: LedgerSettings) -> dict[str, Any]:
+    # PyMySQL waits for ever without read_timeout, and tries TLS even on a private socket unless told not to.
+    arguments: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "connect_timeout": settings.connect_timeout_s,
+        "read_timeout": settings.statement_timeout_s,
+        "write_timeout": settings.statement_timeout_s,
+        "init_command": f"SET SESSION innodb_lock_wait_timeout={settings.lock_timeout_s}, sql_mode='{SQL_MODE}'",
+    }
+    if "unix_socket" in url.query and not any(name.startswith("ssl") for name in url.query):
+        arguments["ssl_disabled"] = True
+    return arguments
+
+
+def _sqlite_engine(url: sa.URL, settings: LedgerSettings, **options: Any) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    pool = {} if "poolclass" in options else _pool(settings)
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": settings.lock_timeout_s}, **pool, **options)
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # We say BEGIN ourselves, in the event below.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        immediate = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    _dispose_after_fork(engine)
+    return engine
+
+
+def _dispose_after_fork(engine: sa.Engine) -> None:
+    # A weak reference, so that an engine that is no longer used can go.
+    reference = weakref.ref(engine)
+
+    def forget_inherited_connections() -> None:
+        inherited = reference()
+        if inherited is not None:
+            inherited.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget_inherited_connections)

@@ -1,0 +1,137 @@
+"""Read the log: by position, by order, by time. Positions are dense and times never decrease, so a time is found by bisection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger import schema
+from ledger.errors import CorruptLog
+from ledger.events import Recorded
+
+_EVENTS = schema.events
+_COLUMNS = tuple(_EVENTS.columns.keys())
+_BYTES = tuple(column.name for column in _EVENTS.columns if isinstance(column.type, sa.LargeBinary))
+PAGE_EVENTS = 1_000
+"""How many positions or ids one query names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log: its last position (0: empty) and that event's time."""
+
+    position: int
+    recorded_at_us: int
+
+
+def head(connection: sa.Connection) -> Head:
+    """Return the end of the log. Raises CorruptLog when the head row is missing."""
+    row = connection.execute(sa.select(schema.log_head.c.position, schema.log_head.c.recorded_at_us)).one_or_none()
+    if row is None:
+        raise CorruptLog()
+    return Head(row[0], row[1])
+
+
+def events_after(
+    connection: sa.Connection, after: int, limit: int, *, type: str | None = None, account_id: str | None = None
+) -> list[Recorded]:
+    """Return up to `limit` events with positions above `after`, ascending."""
+    query = sa.select(_EVENTS).where(_EVENTS.c.position > after).order_by(_EVENTS.c.position).limit(limit)
+    if type is not None:
+        query = query.where(_EVENTS.c.type == type)
+    if account_id is not None:
+        query = query.where(_EVENTS.c.account_id == account_id)
+    return _fetch(connection, query)
+
+
+def event_at(connection: sa.Connection, position: int) -> Recorded | None:
+    """Return the event at a position."""
+    found = _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.position == position))
+    return found[0] if found else None
+
+
+def events_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, Recorded]:
+    """Return the events at these positions."""
+    found: dict[int, Recorded] = {}
+    for start in range(0, len(positions), PAGE_EVENTS):
+        page = positions[start : start + PAGE_EVENTS]
+        found |= {each.position: each for each in _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.position.in_(page)))}
+    return found
+
+
+def events_of_order(connection: sa.Connection, order_id: str) -> list[Recorded]:
+    """Return an order's events, ascending."""
+    return _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.order_id == order_id).order_by(_EVENTS.c.position))
+
+
+def events_of_orders(connection: sa.Connection, order_ids: Sequence[str]) -> dict[str, list[Recorded]]:
+    """Return the events of several orders, ascending within each."""
+    found: dict[str, list[Recorded]] = {order_id: [] for order_id in order_ids}
+    unique = list(found)
+    for start in range(0, len(unique), PAGE_EVENTS):
+        page = unique[start : start + PAGE_EVENTS]
+        for each in _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.order_id.in_(page)).order_by(_EVENTS.c.position)):
+            found[str(each.order_id)].append(each)
+    return found
+
+
+def account_event_before(connection: sa.Connection, account_id: str, position: int) -> Recorded | None:
+    """Return the account's last event at or before a position."""
+    by_version = sa.select(_EVENTS.c.position).where(_EVENTS.c.account_id == account_id)
+    newest = sa.select(sa.func.max(_EVENTS.c.version)).where(_EVENTS.c.account_id == account_id)
+    low, high = 0, connection.execute(newest).scalar() or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        at = connection.execute(by_version.where(_EVENTS.c.version == middle)).scalar_one()
+        low, high = (middle, high) if at <= position else (low, middle - 1)
+    if low == 0:
+        return None
+    return _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.account_id == account_id, _EVENTS.c.version == low))[0]
+
+
+def account_events(connection: sa.Connection, account_id: str, *, after: int, up_to: int, limit: int) -> list[Recorded]:
+    """Return up to `limit` of the account's events with after < position ≤ up_to, ascending."""
+    query = (
+        sa.select(_EVENTS)
+        .where(_EVENTS.c.account_id == account_id, _EVENTS.c.position > after, _EVENTS.c.position <= up_to)
+        .order_by(_EVENTS.c.version)
+        .limit(limit)
+    )
+    return _fetch(connection, query)
+
+
+def details_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return the erasable free text of the events at these positions; those without any, or erased, are left out."""
+    table, found = schema.details, {}
+    for start in range(0, len(positions), PAGE_EVENTS):
+        query = sa.select(table.c.position, table.c.details).where(table.c.position.in_(positions[start : start + PAGE_EVENTS]))
+        found.update({row[0]: json.loads(row[1]) for row in connection.execute(query)})
+    return found
+
+
+def position_at(connection: sa.Connection, time_us: int) -> int:
+    """Return the last position recorded at or before a time; 0 when there is none."""
+    query = sa.select(_EVENTS.c.recorded_at_us)
+    low, high = 0, head(connection).position
+    while low < high:
+        middle = (low + high + 1) // 2
+        at = connection.execute(query.where(_EVENTS.c.position == middle)).scalar()
+        if at is None:
+            raise CorruptLog()
+        low, high = (middle, high) if at <= time_us else (low, middle - 1)
+    return low
+
+
+def _fetch(connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
+    found = []
+    for row in connection.execute(query):
+        values = dict(zip(_COLUMNS, row, strict=True))
+        for name in _BYTES:
+            if values[name] is not None:
+                values[name] = bytes(values[name])
+        found.append(Recorded(**values))
+    return found

@@ -1,0 +1,54 @@
+"""Bring a database to the current schema; two histories, so that log and directory may live apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from ledger.database import open_engine
+from ledger.settings import LedgerSettings
+
+HISTORIES = ("log", "directory")
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(database_url: str, directory_url: str = "") -> None:
+    """Migrate the log's database and the directory's (the same when empty) to the current schema."""
+    for history, url in zip(HISTORIES, (database_url, directory_url or database_url), strict=True):
+        engine = open_engine(url, LedgerSettings())
+        try:
+            with engine.connect() as connection:
+                config = _config(history)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+        finally:
+            engine.dispose()
+
+
+def current(connection: sa.Connection, history: str) -> str | None:
+    """Return the revision that the database is at, None when it is empty."""
+    context = MigrationContext.configure(connection, opts={"version_table": version_table(history)})
+    return context.get_current_revision()
+
+
+def head(history: str) -> str | None:
+    """Return the revision that the code wants."""
+    return ScriptDirectory.from_config(_config(history)).get_current_head()
+
+
+def version_table(history: str) -> str:
+    """Return the name of the table that keeps a history's revision."""
+    return f"schema_version_{history}"
+
+
+def _config(history: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS / history).replace("%", "%%"))
+    config.attributes["version_table"] = version_table(history)
+    return config
