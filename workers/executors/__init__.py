@@ -1,0 +1,1 @@
+"""Executors: the adapters to the outside systems that fulfil orders."""
