@@ -1,0 +1,44 @@
+# Every target works from a fresh checkout, as root in a container or as an ordinary user, and a second time.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+BIN := .venv/bin
+PYTEST_WORKERS ?= 2
+PYTEST_ARGUMENTS ?=
+
+.PHONY: help install servers run test check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/installed ## virtual environment in .venv with the package and its extras
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt scripts/install
+	@scripts/install
+	@touch $@
+
+servers: ## MariaDB and Redis for the tests, by apt as root, else unpacked into .servers
+	@scripts/install-servers
+
+run: install ## the whole service on the embedded default, with demo data; Ctrl-C stops it
+	@$(BIN)/orderledger up --demo
+
+test: install servers check ## every check and every test, on private servers
+	@$(BIN)/pytest -q -n $(PYTEST_WORKERS) -m "not docs" $(PYTEST_ARGUMENTS)
+
+check: install ## format, lint, types, import contracts, documentation
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/pytest -q -m docs -p no:xdist
+
+format: install ## rewrite the code as the formatter wants it
+	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
+
+bench: install servers ## measure throughput and latency on this machine
+	@$(BIN)/python -m bench
+
+clean: ## remove what make made, but no data
+	@rm -rf .venv .servers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Put the parts together: the command line and the whole service in one process group."""
