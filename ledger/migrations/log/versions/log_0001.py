@@ -14,19 +14,19 @@ metadata = sa.MetaData(
 )
 
 
-def token(length):
+def token(length: int) -> sa.types.TypeEngine[str]:
     return sa.String(length).with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 
 
-def binary(length):
+def binary(length: int) -> sa.types.TypeEngine[bytes]:
     return sa.LargeBinary(length).with_variant(mysql.BINARY(length), "mysql", "mariadb")
 
 
-def bytes_up_to(length):
+def bytes_up_to(length: int) -> sa.types.TypeEngine[bytes]:
     return sa.LargeBinary(length).with_variant(mysql.VARBINARY(length), "mysql", "mariadb")
 
 
-def document():
+def document() -> sa.types.TypeEngine[bytes]:
     return sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 
@@ -159,7 +159,7 @@ cancellation_requests = sa.Table(
 )
 
 
-def upgrade():
+def upgrade() -> None:
     connection = op.get_bind()
     metadata.create_all(connection)
     connection.execute(sa.insert(log_head).values(id=1, position=0, recorded_at_us=0))
@@ -168,7 +168,7 @@ def upgrade():
             connection.exec_driver_sql(_trigger(connection.dialect.name, table, verb))
 
 
-def _trigger(dialect, table, verb):
+def _trigger(dialect: str, table: str, verb: str) -> str:
     head = f"CREATE TRIGGER {table}_refuse_{verb.lower()} BEFORE {verb} ON {table} FOR EACH ROW"
     message = f"{table} is append-only"
     if dialect == "sqlite":

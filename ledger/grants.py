@@ -1,0 +1,38 @@
+"""The least privileges that the service's database user needs on MariaDB or MySQL.
+
+History may be added to and read, column by column, but neither changed nor removed; the erasable details may go. Source: docs/operating.md.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ledger import schema
+from ledger.directory.models import Base
+from ledger.migrate import HISTORIES, version_table
+
+_APPEND_ONLY = ("events", "outcomes", "reversals")
+_STATE = {"log_head": "SELECT, UPDATE", "accounts": "SELECT, INSERT, UPDATE", "orders": "SELECT, INSERT, UPDATE"}
+_FREE = {"details": "SELECT, INSERT, DELETE", "claims": "SELECT, INSERT, UPDATE, DELETE", "cancellation_requests": "SELECT, INSERT, DELETE"}
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.%\-]{1,80}")
+
+
+def grants(database: str, user: str, host: str = "localhost", *, directory: str = "") -> list[str]:
+    """Return the GRANT statements for an existing user, as an administrator runs them. Raises ValueError for odd names.
+
+    `directory` is the directory's database, when it is another one.
+    """
+    if not all(map(_NAME.fullmatch, (database, user, directory or database))) or not _ACCOUNT.fullmatch(host):
+        raise ValueError("database and user names are letters, digits and underscores; a host is a name, an address or %")
+    to = f"TO '{user}'@'{host}'"
+    statements = []
+    for table in _APPEND_ONLY:
+        columns = ", ".join(schema.metadata.tables[table].columns.keys())
+        statements.append(f"GRANT SELECT, INSERT ({columns}) ON {database}.{table} {to};")
+    statements += [f"GRANT {rights} ON {database}.{table} {to};" for table, rights in (_STATE | _FREE).items()]
+    for table in Base.metadata.tables:
+        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {directory or database}.{table} {to};")
+    for history, where in zip(HISTORIES, (database, directory or database), strict=True):
+        statements.append(f"GRANT SELECT ON {where}.{version_table(history)} {to};")
+    return statements
