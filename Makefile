@@ -1,13 +1,14 @@
 # Every target works from a fresh checkout, as root in a container or as an ordinary user, and a second time.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 
-.PHONY: help install servers run test check format bench clean
+.PHONY: help install servers run test check lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,15 +25,18 @@ servers: ## MariaDB and Redis for the tests, by apt as root, else unpacked into 
 run: install ## the whole service on the embedded default, with demo data; Ctrl-C stops it
 	@$(BIN)/orderledger up --demo
 
-test: install servers check ## every check and every test, on private servers
-	@$(BIN)/pytest -q -n $(PYTEST_WORKERS) -m "not docs" $(PYTEST_ARGUMENTS)
+test: install servers ## every check and every test, on private servers
+	@$(MAKE) --no-print-directory lint || { echo "the checks failed, see above; the tests:" >&2; failed=1; }; \
+	$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGUMENTS) && exit $${failed:-0}
 
-check: install ## format, lint, types, import contracts, documentation
-	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+check: lint ## format, lint, types, import contracts, documentation
+	@$(BIN)/pytest -q -m docs -p no:xdist
+
+lint: install ## the same without the documentation's tests
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 12
-	@$(BIN)/pytest -q -m docs -p no:xdist
+	@$(BIN)/lint-imports --no-cache | sed '1,/^Contracts$$/d'
 
 format: install ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
