@@ -133,7 +133,7 @@ def test_a_damaged_file_is_reported_with_what_to_do(tmp_path: Path) -> None:
     manifest = tmp_path / "redis" / "appendonlydir" / "appendonly.aof.manifest"
     manifest.write_text("nonsense\n")
 
-    with pytest.raises(EmbeddedRedisUnavailable, match="ended while starting.*can be rebuilt: move"):
+    with pytest.raises(EmbeddedRedisUnavailable, match=r"ended while starting.*can be rebuilt: move"):
         EmbeddedRedis(tmp_path).start()
 
     manifest.parent.rename(tmp_path / "away")
