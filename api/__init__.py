@@ -1,0 +1,1 @@
+"""Serve the ledger over HTTP: routes, schemas, problems and the web console."""

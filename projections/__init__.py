@@ -1,0 +1,1 @@
+"""Read models in Redis: functions of the log, disposable, rebuilt at will."""
