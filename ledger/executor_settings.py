@@ -48,7 +48,11 @@ def validate_settings(executor: str, settings: Mapping[str, Any]) -> list[FieldE
     if executor == SIMULATED:
         return _check(settings, _SIMULATED_CHECKS, required=None)
     if executor not in executor_names():
-        return [FieldError(pointer="", message=f"no executor {executor[:40]!r}; there are {', '.join(sorted(executor_names()))}")]
+        return [
+            FieldError(
+                pointer="", message=f"no executor {executor[:40]!r}; there are {', '.join(sorted(executor_names()))}"
+            )
+        ]
     return []
 
 
@@ -77,7 +81,13 @@ def _check(settings: Mapping[str, Any], checks: Mapping[str, Check], *, required
 
 
 def _url(value: Any) -> str | None:
-    if not isinstance(value, str) or len(value) > URL_LENGTH_MAX or not value.isascii() or not value.isprintable() or " " in value:
+    if (
+        not isinstance(value, str)
+        or len(value) > URL_LENGTH_MAX
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+    ):
         return f"expected a URL of up to {URL_LENGTH_MAX} ASCII characters"
     try:
         parts = urlsplit(value)
@@ -106,7 +116,9 @@ def _secret(value: Any) -> str | None:
 def _number(minimum: float, maximum: float) -> Check:
     def check(value: Any) -> str | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if is_number and minimum <= value <= maximum else f"expected a number from {minimum:g} to {maximum:g}"
+        return (
+            None if is_number and minimum <= value <= maximum else f"expected a number from {minimum:g} to {maximum:g}"
+        )
 
     return check
 
@@ -114,7 +126,9 @@ def _number(minimum: float, maximum: float) -> Check:
 def _whole_number(minimum: int, maximum: int) -> Check:
     def check(value: Any) -> str | None:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return None if is_whole and minimum <= value <= maximum else f"expected a whole number from {minimum} to {maximum}"
+        return (
+            None if is_whole and minimum <= value <= maximum else f"expected a whole number from {minimum} to {maximum}"
+        )
 
     return check
 

@@ -1,1 +1,4 @@
-"""Everything that runs behind the API: the agent with its executors, the supervisor of the RQ workers, and the sweeper."""
+"""Everything that runs behind the API.
+
+The agent with its executors, the supervisor of the RQ workers, and the sweeper.
+"""

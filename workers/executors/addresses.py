@@ -1,7 +1,8 @@
-"""Which network addresses an executor may have: a name is resolved once, and only the checked addresses are connected to.
+"""Which network addresses an executor may have: a name is resolved once, and only the checked addresses are connected
+to.
 
-Otherwise whoever may edit products could make the service call its own neighbours, and a name could answer with one address to the
-check and another to the connection.
+Otherwise whoever may edit products could make the service call its own neighbours, and a name could answer with one
+address to the check and another to the connection.
 """
 
 from __future__ import annotations

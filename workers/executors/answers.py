@@ -1,7 +1,7 @@
 """From an executor's HTTP answer to a report.
 
-Statuses and bodies are read strictly: what is not plainly one of the protocol's answers says nothing (Unknown), and what cannot be true
-of the order is a contradiction.
+Statuses and bodies are read strictly: what is not plainly one of the protocol's answers says nothing (Unknown), and
+what cannot be true of the order is a contradiction.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
-def _report(answer: Answer, order: ExecutorOrder) -> Completed | Failed | Executing | Cancelled | Unknown | Contradiction:
+def _report(
+    answer: Answer, order: ExecutorOrder
+) -> Completed | Failed | Executing | Cancelled | Unknown | Contradiction:
     if answer.status not in (200, 202):
         return _unknown(answer, f"executor-status-{answer.status}")
     body = _document(answer.body)
@@ -101,7 +103,10 @@ def _unknown(answer: Answer, code: str) -> Unknown:
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of a body, None for anything else: duplicate keys, NaN, huge numbers, other encodings, too deep."""
+    """Return the JSON object of a body, None for anything else.
+
+    Duplicate keys, NaN, huge numbers, other encodings, too deep.
+    """
     try:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse, parse_int=_whole_number

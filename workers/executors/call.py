@@ -1,7 +1,7 @@
 """One HTTP call that surely ends: one deadline over resolving, connecting, sending and the whole answer.
 
-Every call has a connection of its own: a kept-alive connection that the other side closed meanwhile would leave it unknown whether the
-call arrived. Redirects are not followed and nothing is repeated.
+Every call has a connection of its own: a kept-alive connection that the other side closed meanwhile would leave it
+unknown whether the call arrived. Redirects are not followed and nothing is repeated.
 """
 
 from __future__ import annotations
@@ -103,11 +103,19 @@ def _tls() -> ssl.SSLContext:
 
 
 def _exchange(connection: HTTPConnection, request: Request, path: str, host: str, deadline: float) -> Answer:
-    headers = {"Host": host, "Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "orderledger", "Connection": "close"}
+    headers = {
+        "Host": host,
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "orderledger",
+        "Connection": "close",
+    }
     try:
         if connection.sock is not None:
             connection.sock.settimeout(_remaining_s(deadline))
-        connection.request(request.method, path, body=request.body, headers=headers | dict(request.headers), preload_content=False)
+        connection.request(
+            request.method, path, body=request.body, headers=headers | dict(request.headers), preload_content=False
+        )
         response = connection.getresponse()
         body = b""
         for chunk in response.stream(_CHUNK_BYTES, decode_content=False):

@@ -1,7 +1,7 @@
 """The executor over HTTP: the protocol that outside systems implement to fulfil orders; docs/executor-protocol.md.
 
-Repeats of a call carry the identical key and body. With a secret every call is signed as Standard Webhooks describes, with the id of
-the order (and what is asked) as the message's id. Source: https://www.standardwebhooks.com.
+Repeats of a call carry the identical key and body. With a secret every call is signed as Standard Webhooks describes,
+with the id of the order (and what is asked) as the message's id. Source: https://www.standardwebhooks.com.
 """
 
 from __future__ import annotations
@@ -45,13 +45,24 @@ class HttpExecutor:
         """POST url/<order id>/cancellation."""
         body = canonical_json({"order_id": order.order_id})
         key = f"{order.order_id}-cancellation"
-        answer = self._call("POST", f"{self.url}/{order.order_id}/cancellation", key, timeout_s, body=body, idempotency_key=key)
+        answer = self._call(
+            "POST", f"{self.url}/{order.order_id}/cancellation", key, timeout_s, body=body, idempotency_key=key
+        )
         return answer if isinstance(answer, Unknown) else cancellation_report(answer, order)
 
     def _call(
-        self, method: str, url: str, message_id: str, timeout_s: float, *, body: bytes | None = None, idempotency_key: str | None = None
+        self,
+        method: str,
+        url: str,
+        message_id: str,
+        timeout_s: float,
+        *,
+        body: bytes | None = None,
+        idempotency_key: str | None = None,
     ) -> Answer | Unknown:
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
+        headers = (
+            {} if idempotency_key is None else {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
+        )
         if self.key is not None:
             headers |= _signature(self.key, message_id, body or b"")
         request = Request(method=method, url=url, headers=headers, body=body)

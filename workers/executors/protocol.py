@@ -1,6 +1,7 @@
 """What an executor is: three calls about one order, each answered by a report.
 
-An executor never raises for what the outside system does or fails to do: whatever is not plainly one of the other reports is Unknown.
+An executor never raises for what the outside system does or fails to do: whatever is not plainly one of the other
+reports is Unknown.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorOrder:
-    """What an executor is told of an order: `amount` is a decimal in major units; `started_at_us` is the first attempt's time."""
+    """What an executor is told of an order: `amount` is a decimal in major units.
+
+    `started_at_us` is the first attempt's time.
+    """
 
     order_id: str
     product: str
@@ -95,7 +99,8 @@ CancelReport = Cancelled | CancellationRefused | NotKnown | Unknown | Contradict
 
 
 class Executor(Protocol):
-    """The adapter to one outside system. Its methods are called from several threads, at most one at a time for one order.
+    """The adapter to one outside system. Its methods are called from several threads, at most one at a time for one
+    order.
 
     A call ends within `timeout_s`.
     """
@@ -117,7 +122,9 @@ class Executor(Protocol):
 class ExecutorFactory(Protocol):
     """What an entry point of the group ``orderledger.executors`` names."""
 
-    def __call__(self, settings: Mapping[str, Any], *, timeout_s: float, call_s_max: float, allow_private: bool) -> Executor:
+    def __call__(
+        self, settings: Mapping[str, Any], *, timeout_s: float, call_s_max: float, allow_private: bool
+    ) -> Executor:
         """Open an executor with a product's settings. Raises UnusableExecutor."""
 
 

@@ -1,4 +1,5 @@
-"""Executors by name: the built-in ones, and those that installed packages declare in the entry point group ``orderledger.executors``."""
+"""Executors by name: the built-in ones, and those that installed packages declare in the entry point group
+``orderledger.executors``."""
 
 from __future__ import annotations
 

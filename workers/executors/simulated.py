@@ -1,4 +1,7 @@
-"""An executor that only pretends, for demonstrations: what it says depends on the order and the time alone, so a restart loses nothing."""
+"""An executor that only pretends, for demonstrations.
+
+What it says depends on the order and the time alone, so a restart loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ DEFAULT_DELAY_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedExecutor:
-    """Ends each order `delay_s` after its start: `fail_percent` of the orders fail, the others deliver `deliver_percent` of the quantity."""
+    """Ends each order `delay_s` after its start.
+
+    `fail_percent` of the orders fail, the others deliver `deliver_percent` of the quantity.
+    """
 
     delay_s: float
     fail_percent: int
@@ -54,7 +60,9 @@ class SimulatedExecutor:
         return self.delay_s - (now_us() - order.started_at_us) / 1_000_000
 
 
-def open_simulated(settings: Mapping[str, Any], *, timeout_s: float, call_s_max: float, allow_private: bool) -> SimulatedExecutor:
+def open_simulated(
+    settings: Mapping[str, Any], *, timeout_s: float, call_s_max: float, allow_private: bool
+) -> SimulatedExecutor:
     """Open the executor with a product's settings. Raises UnusableExecutor."""
     errors = validate_settings(SIMULATED, settings)
     if errors:

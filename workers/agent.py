@@ -1,0 +1,98 @@
+"""The agent in a worker process: one thread that runs a runner, and the job that wakes it.
+
+The thread outlives the job, so that a slow call neither holds the queue up nor loses its answer when the job ends. It
+claims only while a job wants it to; what is under way it records in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from workers.runner import Runner
+from workers.settings import RUN_S
+
+FAILURE_PAUSE_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """The thread of a process's runner.
+
+    `wake_later` asks for another job; it is called when a job's time was too short.
+    """
+
+    def __init__(self, runner: Runner, wake_later: Callable[[], object]) -> None:
+        self._runner = runner
+        self._wake_later = wake_later
+        self._changed = threading.Condition()
+        self._claims_until_s = 0.0
+        self._wanted = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._thread.start()
+
+    def work(self, run_s: float = RUN_S) -> None:
+        """Let the runner claim what is due until nothing is, at most `run_s`."""
+        ends_at_s = time.monotonic() + run_s
+        with self._changed:
+            self._claims_until_s = ends_at_s
+            self._wanted += 1
+            self._changed.notify_all()
+        self._runner.wake()
+        with self._changed:
+            is_done = self._changed.wait_for(lambda: self._claims_until_s == 0.0 or self._closing, timeout=run_s)
+        if not is_done:
+            self._wake_later()
+
+    def close(self) -> None:
+        """Finish what is under way and stop."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._runner.wake()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            with self._changed:
+                wanted, claiming = self._wanted, time.monotonic() < self._claims_until_s
+            try:
+                wait_s = self._runner.advance(claiming=claiming)
+            except (
+                Exception
+            ):  # The edge of the process's work: a bug in one order's data must not stop the others for good.
+                _log.exception("the agent's turn ended abruptly")
+                wait_s = FAILURE_PAUSE_S
+            if wait_s is None:
+                self._rest(wanted)
+            else:
+                self._runner.wait(wait_s)
+        self._runner.close()
+
+    def _rest(self, wanted: int) -> None:
+        """Tell the job that nothing is due, and sleep until the next one, unless one came meanwhile."""
+        with self._changed:
+            if self._wanted == wanted:
+                self._claims_until_s = 0.0
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._claims_until_s > 0.0 or self._closing)
+
+
+_installed: Agent | None = None
+
+
+def install(agent: Agent) -> None:
+    """Make this process's jobs use the agent; the worker's entry point does so once."""
+    global _installed
+    _installed = agent
+
+
+def run_agent() -> None:
+    """Execute what is due: the RQ job that a wake-up runs."""
+    if _installed is None:
+        raise RuntimeError("no agent is installed in this process; start it by `orderledger worker agent`")
+    _installed.work()

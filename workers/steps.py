@@ -1,0 +1,121 @@
+"""One step of one order: which calls its executor gets, and what they came to. No database here, so steps run in any
+thread.
+
+A first attempt's first step executes. Every other step is in doubt and asks first; only when the executor does not
+know the order is the identical call to execute repeated. Source: docs/architecture.md, intent before effect.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from workers.cancellations import CancellationRequest
+from workers.claims import Candidate
+from workers.executors.protocol import (
+    Cancelled,
+    CancelReport,
+    Contradiction,
+    ExecuteReport,
+    Executor,
+    ExecutorOrder,
+    NotKnown,
+    Unknown,
+    UnusableExecutor,
+)
+
+UNAVAILABLE = "executor-unavailable"
+FORGOTTEN = "executor-forgot-order"
+RAISED = "executor-raised"
+ACCEPTED = "accepted"
+"""How `last_code` begins once the executor said that it executes the order."""
+
+_log = logging.getLogger(__name__)
+Report = TypeVar("Report", ExecuteReport, CancelReport)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A claimed order's step.
+
+    `attempt` is what it records under, `ends_at_s` (monotonic clock) when its calls must have ended.
+    """
+
+    candidate: Candidate
+    attempt: int
+    order: ExecutorOrder
+    executor: Executor
+    requests: tuple[CancellationRequest, ...]
+    ends_at_s: float
+    lease_ends_at_s: float
+    call_s_max: float
+
+    @property
+    def is_first(self) -> bool:
+        """Is this the very first call about the order?"""
+        return self.attempt == 1 and not self.candidate.goes_on
+
+    @property
+    def was_accepted(self) -> bool:
+        """Did the executor say before that it executes the order?"""
+        return (self.candidate.last_code or "").startswith(ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a step's calls came to.
+
+    `report` is None when there was no time to ask, `cancellation` when nobody asked to cancel.
+    """
+
+    step: Step
+    report: ExecuteReport | None = None
+    cancellation: CancelReport | None = None
+
+
+def take(step: Step) -> Finding:
+    """Make the step's calls."""
+    try:
+        return _take(step)
+    except UnusableExecutor as error:
+        _log.warning("the executor of order %s cannot be used: %s", step.order.order_id, error)
+        return Finding(step=step, report=Contradiction(code=UNAVAILABLE))
+    except Exception:  # noqa: BLE001 - The edge of a thread: whatever happened, the order must not be lost with it.
+        _log.exception("a step of order %s ended abruptly", step.order.order_id)
+        return Finding(step=step, report=Unknown(code=RAISED))
+
+
+def _take(step: Step) -> Finding:
+    if step.is_first:
+        return Finding(step=step, report=_execute(step))
+    cancellation: CancelReport | None = None
+    if step.requests:
+        cancellation = _call(step, step.executor.cancel)
+        if isinstance(cancellation, Cancelled | Contradiction):
+            return Finding(step=step, cancellation=cancellation)
+    report = _call(step, step.executor.enquire)
+    if isinstance(report, NotKnown):
+        report = Contradiction(code=FORGOTTEN) if step.was_accepted else _execute(step)
+    return Finding(step=step, report=report, cancellation=cancellation)
+
+
+def _execute(step: Step) -> ExecuteReport | None:
+    report = _call(step, step.executor.execute)
+    return Unknown(code="executor-answer-nonsense") if isinstance(report, NotKnown) else report
+
+
+def _call(step: Step, method: Callable[[ExecutorOrder, float], Report]) -> Report | None:
+    """Make one call, or none when it might not end before the lease does."""
+    timeout_s = min(step.executor.timeout_s, step.call_s_max)
+    if time.monotonic() + timeout_s > step.ends_at_s:
+        return None
+    try:
+        return method(step.order, timeout_s)
+    except UnusableExecutor:
+        raise
+    except Exception:  # noqa: BLE001 - An executor of another package may do anything; whether it had an effect is not known.
+        _log.exception("the executor of order %s raised", step.order.order_id)
+        return Unknown(code=RAISED)
