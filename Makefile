@@ -33,10 +33,12 @@ check: lint ## format, lint, types, import contracts, documentation
 	@$(BIN)/pytest -q -m docs -p no:xdist
 
 lint: install ## the same without the documentation's tests
-	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | sed '1,/^Contracts$$/d'
+	@failed=0; \
+	$(BIN)/ruff format --check --quiet --output-format concise . || { failed=1; echo "formatting: run make format"; }; \
+	$(BIN)/ruff check --quiet --output-format concise . || failed=1; \
+	$(BIN)/mypy --no-error-summary || failed=1; \
+	$(BIN)/lint-imports --no-cache | sed -n '/^Analyzed/,$$p' || failed=1; \
+	exit $$failed
 
 format: install ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
