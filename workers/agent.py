@@ -62,9 +62,7 @@ class Agent:
                 wanted, claiming = self._wanted, time.monotonic() < self._claims_until_s
             try:
                 wait_s = self._runner.advance(claiming=claiming)
-            except (
-                Exception
-            ):  # The edge of the process's work: a bug in one order's data must not stop the others for good.
+            except Exception:  # noqa: BLE001 - The edge of a thread: one order's bad data must not stop the others.
                 _log.exception("the agent's turn ended abruptly")
                 wait_s = FAILURE_PAUSE_S
             if wait_s is None:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from ledger import state
 from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED, TERMINAL, Order
+from ledger.schema import cancellation_requests
 from ledger.schema import claims as table
 from ledger.schema import orders
 
@@ -177,6 +178,16 @@ def next_due_us(engine: sa.Engine) -> int | None:
         if connection.execute(_unclaimed(PLACED).limit(1)).first() is not None:
             return 0
         return connection.execute(sa.select(sa.func.min(table.c.due_at_us))).scalar()
+
+
+def is_work_due(engine: sa.Engine, now_us: int) -> bool:
+    """Say whether an order wants a step now or a cancellation waits for its answer."""
+    with engine.connect() as connection:
+        due = sa.select(table.c.order_id).where(table.c.due_at_us <= now_us, table.c.lease_until_us <= now_us)
+        for query in (_unclaimed(PLACED), due, sa.select(cancellation_requests.c.order_id)):
+            if connection.execute(query.limit(1)).first() is not None:
+                return True
+    return False
 
 
 def expedite(engine: sa.Engine, order_ids: Sequence[str], now_us: int) -> None:

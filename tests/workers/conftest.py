@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from agent_office import Office
 from executor_stub import ExecutorStub
-from submissions import Desk
-
 from ledger.append import Ledger
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
+from submissions import Desk
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 
 import pytest
+
 from agent_office import FAST, Office
 from executor_stub import Call, ExecutorStub, Reply
-from submissions import prove
-
 from ledger import log
 from ledger.commands import CompleteOrder
 from ledger.errors import OrderNotCancellable, StaleAttempt
+from submissions import prove
 from workers.claims import Claims
 
 
