@@ -1,0 +1,93 @@
+"""What every answer gets whatever its route: a request id, security headers, and a problem document when something was raised."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import RequestRedirect
+
+from api import errors as requests
+from api.problems import MEDIA_TYPE, headers, problem
+from ledger.errors import LedgerError
+from ledger.ids import is_token, new_id
+from ledger.money import Currency, currency
+
+_log = structlog.get_logger(__name__)
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+Observer = Callable[[str, int, float], None]
+"""Is told of each answer: route's name, status, seconds."""
+
+
+def install(app: Flask, default_currency: Callable[[], str], observe: Observer) -> None:
+    """Let the application answer every request in our manner. `default_currency` words amounts of errors that do not say theirs."""
+
+    def as_problem(error: LedgerError) -> Response:
+        return problem_response(error, currency(default_currency()))
+
+    def http_exception(error: HTTPException) -> Response:
+        if isinstance(error, RequestRedirect):
+            return Response("", error.code, {"Location": error.new_url})
+        answer = as_problem(_own_error(error))
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers[name] = value
+        return answer
+
+    def unexpected(error: Exception) -> Response:
+        _log.error("request failed", request_id=g.request_id, path=request.path, exc_info=error)
+        return as_problem(LedgerError())
+
+    app.register_error_handler(LedgerError, as_problem)
+    app.register_error_handler(HTTPException, http_exception)
+    app.register_error_handler(Exception, unexpected)
+    app.before_request(_begin)
+
+    @app.after_request
+    def finish(answer: Response) -> Response:
+        answer.headers["X-Request-Id"] = g.request_id
+        for name, value in _SECURITY_HEADERS.items():
+            answer.headers.setdefault(name, value)
+        observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)
+        return answer
+
+
+def problem_response(error: LedgerError, unit: Currency, more: Mapping[str, str] = {}) -> Response:
+    """Build the answer of an error, amounts in this currency unless it says another."""
+    document = problem(error, g.request_id, unit)
+    if document["status"] >= 500 and document["code"] not in ("unavailable", "outcome-unknown", "not-fresh-enough"):
+        _log.error("request failed", request_id=g.request_id, path=request.path, code=error.code, exc_info=error)
+    # ASCII only: a field's name may hold what is no valid Unicode.
+    answer = current_app.response_class(json.dumps(document), document["status"], mimetype=MEDIA_TYPE)
+    answer.headers.extend(headers(error) | dict(more))
+    return answer
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if is_token(given) else new_id("req")
+
+
+def _own_error(error: HTTPException) -> LedgerError:
+    match error:
+        case NotFound():
+            return requests.PathNotFound()
+        case MethodNotAllowed():
+            return requests.MethodNotAllowed()
+        case RequestEntityTooLarge():
+            return requests.BodyTooLarge(bytes_max=int(request.max_content_length or 0))
+        case _ if error.code is not None and 400 <= error.code < 500:
+            return requests.MalformedRequest(problem=error.name)
+        case _:
+            return LedgerError()

@@ -1,0 +1,106 @@
+"""Read request bodies strictly: the right type, bounded, UTF-8, JSON without duplicate keys or numbers that are none.
+
+Source: RFC 8259; I-JSON (RFC 7493) for what is refused beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
+
+JSON = "application/json"
+DEPTH_MAX = 32
+INTEGER_DIGITS_MAX = 30
+_STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+# The closing quote is optional, so that a string without an end is one match and never tried again from within: linear time.
+
+
+def read_bytes(request: Request, bytes_max: int) -> bytes:
+    """Return the whole body. Raises BodyTooLarge, MalformedRequest when it ends early."""
+    if request.content_length is not None and request.content_length > bytes_max:
+        raise BodyTooLarge(bytes_max=bytes_max)
+    request.max_content_length = bytes_max
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(bytes_max=bytes_max) from None
+
+
+def read_json(request: Request, bytes_max: int) -> Any:
+    """Return the parsed body; an empty body without a type is an empty object.
+
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedRequest.
+    """
+    if request.mimetype != JSON:
+        if request.mimetype == "" and not request.content_length and "Transfer-Encoding" not in request.headers:
+            return {}
+        raise UnsupportedMediaType(expected=JSON)
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(expected=f"{JSON} in UTF-8")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType(expected=f"{JSON} without a Content-Encoding")
+    return parse(read_bytes(request, bytes_max))
+
+
+def parse(body: bytes) -> Any:
+    """Parse JSON bytes. Raises MalformedRequest, saying what is wrong and where."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(problem=f"the body is not UTF-8 at byte {error.start}") from None
+    if text.count("[") + text.count("{") > DEPTH_MAX:
+        _ensure_shallow(text)
+    try:
+        return _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise MalformedRequest(
+            problem=f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest(problem=f"the body is not acceptable JSON: {error}") from None
+
+
+def _ensure_shallow(text: str) -> None:
+    depth = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
+        first = match[0][0]
+        if first in "[{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise MalformedRequest(problem=f"the body is nested deeper than {DEPTH_MAX}")
+        elif first in "]}":
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > INTEGER_DIGITS_MAX:
+        raise ValueError(f"a number has more than {INTEGER_DIGITS_MAX} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

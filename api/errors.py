@@ -1,0 +1,168 @@
+"""What can be wrong with a request before any rule of the ledger is asked: one class per answer.
+
+They join the ledger's tree, so that one table (api.problems) maps every error to its status and code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.errors import Conflict, LedgerError, NotFound, Unavailable
+
+
+class RequestError(LedgerError):
+    """The request cannot be taken as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """One wrong field: a JSON pointer into the body, or the name of a query parameter or header, and what is wrong."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """Return the error as it is answered."""
+        named = {"pointer": self.pointer, "parameter": self.parameter, "header": self.header, "detail": self.detail}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(eq=False, kw_only=True)
+class MalformedRequest(RequestError):
+    """The body is not the JSON it must be, or a header is not of its form."""
+
+    code = "malformed"
+    message = "{problem}"
+    problem: str
+
+
+class IdempotencyKeyMissing(RequestError):
+    """A command came without its key."""
+
+    code = "idempotency-key-missing"
+    message = "this request needs an Idempotency-Key header; a repeat with the same key never takes effect twice"
+
+
+class Unauthenticated(RequestError):
+    """Nobody, or nobody known, is asking."""
+
+    code = "unauthenticated"
+    message = "a valid API key or session is needed"
+
+
+@dataclass(eq=False, kw_only=True)
+class Forbidden(RequestError):
+    """The principal's role lacks the permission."""
+
+    code = "forbidden"
+    message = "this needs the permission {permission}"
+    permission: str
+
+
+class PathNotFound(NotFound):
+    """No such path."""
+
+    code = "not-found"
+    message = "there is nothing at this path"
+
+
+@dataclass(eq=False, kw_only=True)
+class PositionNotFound(NotFound):
+    """The log has no event at this position, or not for this principal."""
+
+    code = "position-not-found"
+    message = "no event at position {position}"
+    position: int
+
+
+class CommandNotFound(NotFound):
+    """No outcome is stored under this key for this principal."""
+
+    code = "command-not-found"
+    message = "no outcome is stored under this idempotency key"
+
+
+class MethodNotAllowed(RequestError):
+    """The path has other methods; Allow lists them."""
+
+    code = "method-not-allowed"
+    message = "this path has other methods, see the Allow header"
+
+
+class NotAcceptable(RequestError):
+    """The answer does not come in the media type asked for."""
+
+    code = "not-acceptable"
+    message = "this answer does not come in the form asked for"
+
+
+@dataclass(eq=False, kw_only=True)
+class BodyTooLarge(RequestError):
+    """The body passes the limit."""
+
+    code = "too-large"
+    message = "the body may have {bytes_max} bytes"
+    bytes_max: int
+
+
+@dataclass(eq=False, kw_only=True)
+class UnsupportedMediaType(RequestError):
+    """The body is of another type than the route takes."""
+
+    code = "unsupported-media-type"
+    message = "the body must be {expected}"
+    expected: str
+
+
+@dataclass(eq=False, kw_only=True)
+class PreconditionFailed(RequestError):
+    """If-Match names another version than the present one."""
+
+    code = "precondition-failed"
+    message = "the object has changed since; read it again"
+
+
+class TooManyRequests(RequestError):
+    """A limit of requests in a time."""
+
+    code = "too-many-requests"
+    message = "too many requests; wait and try again"
+    retry_after_s = 1
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidFields(RequestError):
+    """The body or query is well formed, but fields of it are not."""
+
+    code = "invalid-fields"
+    message = "some fields are not valid, see errors"
+    errors: Sequence[FieldError] = field(default_factory=tuple)
+
+
+@dataclass(eq=False, kw_only=True)
+class BadCursor(RequestError):
+    """The cursor is not one of ours, or belongs to another list."""
+
+    code = "bad-cursor"
+    message = "the cursor does not belong to this list; start again without it"
+
+
+class CommandInProgress(Conflict):
+    """A request with the same key is being worked on."""
+
+    code = "idempotency-key-in-progress"
+    message = "a request with this idempotency key is being worked on; repeat it in a moment"
+    retry_after_s = 1
+
+
+@dataclass(eq=False, kw_only=True)
+class NotFreshEnough(Unavailable):
+    """The read model did not reach the position asked for in time."""
+
+    code = "not-fresh-enough"
+    message = "the answer would reflect position {position}, not yet {wanted}; try again"
+    position: int
+    wanted: int

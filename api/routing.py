@@ -1,0 +1,284 @@
+"""Routes, declared: each names its method, path, exactly one permission, schemas and statuses; one dispatcher serves them all.
+
+An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a `Call`, in which
+everything was checked already, and returns an `Answer`. Errors are raised, never returned.
+
+A path is in Werkzeug's form with the converters ``token`` (ids) and ``position``. A parameter named ``customer_id`` is an account: a
+principal of another customer gets AccountNotFound for it before the view runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, cast
+
+from flask import Flask, Response, current_app, g, request
+from marshmallow import Schema, ValidationError
+from werkzeug.datastructures import Headers
+from werkzeug.routing import BaseConverter
+
+from api import bodies
+from api.authentication import Authenticator, Principal, authenticate, ensure_own, ensure_permitted
+from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest
+from ledger.ids import new_id
+from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
+
+
+class _Public:
+    """The marker of routes that anyone may ask."""
+
+    def __repr__(self) -> str:
+        return "PUBLIC"
+
+
+PUBLIC: Final = _Public()
+LOGGED_IN: Final = "logged-in"
+"""In place of a permission: any principal, for routes that show nothing but what is the asker's own."""
+
+
+class Answer(NamedTuple):
+    """What a view returns: a status, and a body: a dict or list (sent as JSON), or text, bytes or an iterator of them (sent as it is)."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = {}
+    media_type: str = bodies.JSON
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, checked: who asks, path parameters, loaded query and body. `services` is whatever the application was built with."""
+
+    services: Any
+    request_id: str
+    principal: Principal | None
+    path: dict[str, Any]
+    query: Any
+    body: Any
+    idempotency_key: str
+
+    @property
+    def asker(self) -> Principal:
+        """The principal; only routes that are not public have one."""
+        return cast(Principal, self.principal)
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers, names in any case."""
+        return request.headers
+
+
+View = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One declared operation. `body` None: it takes none; `streamed`: the view reads the body itself from flask.request.
+
+    `answers` maps each good status to its schema, None for a body described by `media_types` alone. `errors` are statuses beyond
+    those that every route of its kind has.
+    """
+
+    method: str
+    path: str
+    view: View
+    permission: str | _Public
+    summary: str
+    body: Schema | None = None
+    query: Schema | None = None
+    answers: Mapping[int, Schema | None] = field(default_factory=dict)
+    errors: Sequence[int] = ()
+    idempotent: bool = False
+    streamed: bool = False
+    media_types: Sequence[str] = (bodies.JSON,)
+    body_media_types: Sequence[str] = (bodies.JSON,)
+    tag: str = ""
+    bytes_max: str = "request_bytes_max"
+
+    @property
+    def operation_id(self) -> str:
+        """The view's name, unique in the application."""
+        return self.view.__name__
+
+
+class Routes:
+    """The routes of one area of the API."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.routes: list[Route] = []
+
+    def add(self, method: str, path: str, **declared: Any) -> Callable[[View], View]:
+        """Declare a route; the keywords are Route's."""
+        if not declared.get("permission"):
+            raise TypeError(f"{method} {path} names no permission; say PUBLIC when anyone may ask")
+
+        def decorate(view: View) -> View:
+            self.routes.append(Route(method=method, path=path, view=view, tag=self.tag, **declared))
+            return view
+
+        return decorate
+
+    def get(self, path: str, **declared: Any) -> Callable[[View], View]:
+        """Declare a GET route; HEAD comes with it."""
+        return self.add("GET", path, **declared)
+
+    def post(self, path: str, **declared: Any) -> Callable[[View], View]:
+        """Declare a POST route."""
+        return self.add("POST", path, **declared)
+
+    def patch(self, path: str, **declared: Any) -> Callable[[View], View]:
+        """Declare a PATCH route."""
+        return self.add("PATCH", path, **declared)
+
+    def delete(self, path: str, **declared: Any) -> Callable[[View], View]:
+        """Declare a DELETE route."""
+        return self.add("DELETE", path, **declared)
+
+
+class TokenConverter(BaseConverter):
+    """An id: what ledger.ids calls a token."""
+
+    regex = r"[A-Za-z0-9._:\-]{1,80}"
+
+
+class PositionConverter(BaseConverter):
+    """A position of the log, from 1 to below 2**53."""
+
+    regex = r"[1-9][0-9]{0,14}"
+
+    def to_python(self, value: str) -> int:
+        """Return the position as a number."""
+        return int(value)
+
+
+def register(
+    app: Flask, areas: Iterable[Routes], services: Callable[[], Any], permissions: Iterable[str]
+) -> list[Route]:
+    """Put the areas' routes on the application and return them.
+
+    `services` is called at each request; `permissions` are the known names. Raises ValueError for an unknown permission or a name
+    used twice.
+    """
+    app.url_map.converters |= {"token": TokenConverter, "position": PositionConverter}
+    known = {LOGGED_IN, *permissions}
+    routes = [route for area in areas for route in area.routes]
+    for route in routes:
+        if route.permission is not PUBLIC and route.permission not in known:
+            raise ValueError(f"{route.method} {route.path}: unknown permission {route.permission!r}")
+        if route.operation_id in app.view_functions:
+            raise ValueError(f"two routes are named {route.operation_id}")
+        app.add_url_rule(
+            route.path, endpoint=route.operation_id, view_func=_Dispatcher(route, services), methods=[route.method]
+        )
+    return routes
+
+
+class _Dispatcher:
+    """Serves one route: authentication, permission, scope, headers, body, query, then the view."""
+
+    def __init__(self, route: Route, services: Callable[[], Any]) -> None:
+        self._route = route
+        self._services = services
+        self.__name__ = route.operation_id
+
+    def __call__(self, **path: Any) -> Response:
+        route, services = self._route, self._services()
+        principal = None
+        if route.permission is not PUBLIC:
+            authenticators: Sequence[Authenticator] = services.authenticators
+            principal = g.principal = authenticate(request, authenticators)
+            if route.permission is not LOGGED_IN:
+                ensure_permitted(principal, cast(str, route.permission))
+            if "customer_id" in path:
+                ensure_own(principal, path["customer_id"])
+        query = _query(route)
+        call = Call(
+            services=services,
+            request_id=g.request_id,
+            principal=principal,
+            path=path,
+            query=query,
+            body=None,
+            idempotency_key=_idempotency_key(query) if route.idempotent else "",
+        )
+        if route.body is not None and not route.streamed:
+            bytes_max = getattr(services.settings, route.bytes_max)
+            call.body = load(route.body, bodies.read_json(request, bytes_max))
+        return response(route.view(call))
+
+
+def load(schema: Schema, document: Any) -> Any:
+    """Load a document by a schema instance. Raises InvalidFields with a JSON pointer for each wrong field."""
+    try:
+        return schema.load(document)
+    except ValidationError as error:
+        raise InvalidFields(
+            errors=[FieldError(pointer=at, detail=says) for at, says in _flat(error.messages)]
+        ) from None
+
+
+def response(answer: Answer) -> Response:
+    """Build the response of an answer."""
+    body = answer.body
+    if isinstance(body, dict | list):
+        body = encode_json(body)
+    built = current_app.response_class(body, answer.status, mimetype=answer.media_type)
+    for name, value in answer.headers.items():
+        built.headers[name] = value
+    return built
+
+
+encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""Write an answer's JSON; its text must be valid Unicode."""
+
+
+def _query(route: Route) -> Any:
+    arguments = request.args
+    if route.query is None:
+        if arguments:
+            raise InvalidFields(
+                errors=[FieldError(parameter=name, detail="there is no such parameter") for name in arguments]
+            )
+        return {}
+    given = arguments.to_dict()
+    if len(given) != sum(map(len, arguments.listvalues())):
+        repeated = [name for name, values in arguments.lists() if len(values) > 1]
+        raise InvalidFields(errors=[FieldError(parameter=name, detail="given more than once") for name in repeated])
+    try:
+        return route.query.load(given)
+    except ValidationError as error:
+        messages = [(at.split("/")[1] if at else "", says) for at, says in _flat(error.messages)]
+        raise InvalidFields(errors=[FieldError(parameter=at, detail=says) for at, says in messages]) from None
+
+
+def _idempotency_key(query: Any) -> str:
+    key = request.headers.get("Idempotency-Key")
+    if key is None or key == "":
+        if query.get("dry_run"):
+            return new_id("dry")
+        raise IdempotencyKeyMissing()
+    if len(key) > IDEMPOTENCY_KEY_BYTES_MAX or not (key.isascii() and key.isprintable()):
+        raise MalformedRequest(
+            problem=f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters"
+        )
+    return key
+
+
+def _flat(messages: Any, at: str = "") -> list[tuple[str, str]]:
+    """Return (JSON pointer, what is wrong) for marshmallow's nested messages."""
+    if isinstance(messages, Mapping):
+        found = []
+        for name, inner in messages.items():
+            step = "" if name == "_schema" else "/" + str(name).replace("~", "~0").replace("/", "~1")
+            found += _flat(inner, at + step)
+        return found
+    if isinstance(messages, list | tuple):
+        return [pair for each in messages for pair in _flat(each, at)]
+    return [(at, _printable(str(messages)))]
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,43 @@
+"""The settings of the HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ledger.settings import integer, read_settings, seconds, setting, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """Where the API listens, and the limits of what it takes."""
+
+    host: str = setting("HOST", text, "127.0.0.1", "address the API listens on")
+    port: int = setting("PORT", integer(0, 65_535), 8000, "port the API listens on; 0 picks a free one")
+    secret_key: str = setting(
+        "SECRET_KEY",
+        text,
+        "",
+        "secret that seals sessions and list cursors; empty: one kept in the data directory by `up`, else one per process",
+        secret=True,
+    )
+    api_workers: int = setting("API_WORKERS", integer(1, 64), 1, "processes of the API server")
+    api_threads: int = setting("API_THREADS", integer(1, 1_000), 64, "requests one API process works on at a time")
+    drain_s: int = setting("DRAIN_S", integer(1, 600), 15, "longest wait for requests in flight at a stop, in seconds")
+    request_bytes_max: int = setting(
+        "REQUEST_BYTES_MAX", integer(1_024, 1 << 30), 1 << 20, "largest request body, in bytes"
+    )
+    batch_bytes_max: int = setting(
+        "BATCH_BYTES_MAX", integer(1_024, 1 << 30), 32 << 20, "largest batch in one JSON body, in bytes"
+    )
+    min_position_wait_s: float = setting(
+        "MIN_POSITION_WAIT_S", seconds(0, 8), 2.0, "longest wait of a read for the position it must reflect, in seconds"
+    )
+    cancellation_wait_s: float = setting(
+        "CANCELLATION_WAIT_S", seconds(0, 9), 5.0, "longest wait of a cancellation for the executor's word, in seconds"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:
+        """Read the settings from environment variables. Raises BadSetting."""
+        return read_settings(cls, environment)
