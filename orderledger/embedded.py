@@ -131,6 +131,8 @@ class EmbeddedRedis:
                 process.kill()
                 process.wait()
         if self._lock is not None:
+            if self._socket.parent != self.directory:
+                shutil.rmtree(self._socket.parent, ignore_errors=True)
             self._lock.close()
             self._lock = None
 

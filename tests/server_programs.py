@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -60,6 +61,14 @@ def valkey_program() -> str:
     except ImportError:
         raise ServerMissing("Valkey is not installed; run: make install") from None
     return str(get_binary_path())
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def installed_datadir() -> Path:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,7 +23,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from server_programs import find_program, installed_datadir, mariadb_options, remove_when_gone, valkey_program
+from server_programs import (
+    ServerMissing,
+    find_program,
+    free_port,
+    installed_datadir,
+    mariadb_options,
+    remove_when_gone,
+    valkey_program,
+)
 
 START_S_MAX = 60.0
 STOP_S_MAX = 30.0
@@ -42,7 +49,7 @@ class _PrivateServer:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=f"ol-{self.name}-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +70,11 @@ class _PrivateServer:
 
     def start(self) -> Self:
         """Start on the files that are there and wait until the server answers."""
-        command, environment = self._command()
+        try:
+            command, environment = self._command()
+        except ServerMissing:
+            self.stop()
+            raise
         with (self.directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -287,10 +298,3 @@ class PrivateRedis(_PrivateServer):
                 return bool(client.ping())
         except redis.RedisError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
