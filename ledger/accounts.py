@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from ledger.commands import ChangeLevel, Deduct, EraseCustomer, OpenAccount, Reactivate, Recharge, ReverseTransaction, SetCreditLimit, Suspend
+from ledger.commands import (
+    ChangeLevel,
+    Deduct,
+    EraseCustomer,
+    OpenAccount,
+    Reactivate,
+    Recharge,
+    ReverseTransaction,
+    SetCreditLimit,
+    Suspend,
+)
 from ledger.errors import (
     AccountExists,
     AccountSuspended,
@@ -82,7 +92,12 @@ def evolve(account: Account | None, event: Event, *, account_id: str, position: 
         )
     if account is None:
         raise TypeError(f"{event.TYPE} before account.opened")
-    status, level_id, percent, credit = account.status, account.level_id, account.discount_percent, account.credit_limit_minor
+    status, level_id, percent, credit = (
+        account.status,
+        account.level_id,
+        account.discount_percent,
+        account.credit_limit_minor,
+    )
     available, held = account.available_minor, account.held_minor
     match event:
         case RechargePosted(amount_minor=amount) | TransactionReversed(amount_minor=amount):
@@ -130,7 +145,9 @@ def ensure_spendable(account: Account, amount_minor: int) -> None:
 
 def _ensure_covered(account: Account, amount_minor: int) -> None:
     if account.spendable_minor < amount_minor:
-        raise InsufficientFunds(needed_minor=amount_minor, spendable_minor=account.spendable_minor, currency=account.currency)
+        raise InsufficientFunds(
+            needed_minor=amount_minor, spendable_minor=account.spendable_minor, currency=account.currency
+        )
 
 
 def ensure_currency(account: Account, currency: str) -> None:
@@ -176,7 +193,9 @@ def reverse(account: Account, command: ReverseTransaction, *, reversed_by: int |
         _ensure_covered(account, -amount_minor)
     else:
         _ensure_within_limit(account, amount_minor)
-    return TransactionReversed(reverses_position=command.reverses_position, amount_minor=amount_minor, currency=account.currency)
+    return TransactionReversed(
+        reverses_position=command.reverses_position, amount_minor=amount_minor, currency=account.currency
+    )
 
 
 def _ensure_within_limit(account: Account, added_minor: int) -> None:
@@ -213,4 +232,3 @@ def set_credit_limit(account: Account, command: SetCreditLimit) -> AccountCredit
 def erase(account: Account, command: EraseCustomer) -> CustomerErased:
     """Record that the customer's personal data are gone."""
     return CustomerErased()
-

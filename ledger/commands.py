@@ -1,7 +1,7 @@
 """Requests to change something: one class per command, with the facts that its decision needs.
 
-Facts are gathered before the command queues and are not part of what the client asked for; `content` leaves them out, so that a
-repeat of the same request has the same fingerprint whatever the price list says meanwhile.
+Facts are gathered before the command queues and are not part of what the client asked for; `content` leaves them
+out, so that a repeat of the same request has the same fingerprint whatever the price list says meanwhile.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Deduct:
 class ReverseTransaction:
     """Undo the transaction at a position.
 
-    Facts from that immutable event: `account_id`, and `signed_amount_minor`, what it did to the account (0: not reversible).
+    Facts from that immutable event: `account_id`, and `signed_amount_minor`, what it did to the account (0: not
+    reversible).
     """
 
     KIND: ClassVar[str] = "reversal"
@@ -194,7 +195,15 @@ class EraseCustomer:
 
 
 AccountCommand = (
-    OpenAccount | ChangeLevel | SetCreditLimit | Suspend | Reactivate | Recharge | Deduct | ReverseTransaction | EraseCustomer
+    OpenAccount
+    | ChangeLevel
+    | SetCreditLimit
+    | Suspend
+    | Reactivate
+    | Recharge
+    | Deduct
+    | ReverseTransaction
+    | EraseCustomer
 )
 OrderCommand = StartOrder | CompleteOrder | FailOrder | CancelOrder | ParkOrder | ResolveOrder
 Command = AccountCommand | PlaceOrder | OrderCommand

@@ -1,4 +1,6 @@
-"""Engines for the databases of the ledger: pools, time-outs and session settings, the same for SQLite and MariaDB or MySQL."""
+"""Engines for the databases of the ledger: pools, time-outs and session settings, the same for SQLite and MariaDB or
+MySQL.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ def directory_url(settings: LedgerSettings) -> str:
 def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine:
     """Return an engine with our pool, time-outs and session settings; nothing connects yet.
 
-    On SQLite a transaction that will write must be opened by an engine with the execution option ``write=True`` (it then takes the
-    write lock at once instead of failing later). A forked child gets fresh connections. Raises BadSetting for other databases.
+    On SQLite a transaction that will write must be opened by an engine with the execution option ``write=True`` (it
+    then takes the write lock at once instead of failing later). A forked child gets fresh connections. Raises
+    BadSetting for other databases.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -52,14 +55,20 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
 
 
 def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
-    """Return the one driver connection that a committer writes through: autocommit, several statements a round trip on MySQL."""
+    """Return the one driver connection that a committer writes through: autocommit, several statements a round trip on
+    MySQL.
+    """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         engine = _sqlite_engine(parsed, settings, poolclass=sa.NullPool)
     else:
         arguments = _mysql_arguments(parsed, settings) | {"client_flag": CLIENT.MULTI_STATEMENTS}
         engine = sa.create_engine(
-            parsed, isolation_level="READ COMMITTED", poolclass=sa.NullPool, connect_args=arguments, skip_autocommit_rollback=True
+            parsed,
+            isolation_level="READ COMMITTED",
+            poolclass=sa.NullPool,
+            connect_args=arguments,
+            skip_autocommit_rollback=True,
         )
     pooled = engine.raw_connection()
     connection: Any = pooled.dbapi_connection
@@ -73,9 +82,13 @@ def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        raise BadSetting(variable="database URL", problem="not a URL such as sqlite:///path or mysql+pymysql://user@host/name") from None
+        raise BadSetting(
+            variable="database URL", problem="not a URL such as sqlite:///path or mysql+pymysql://user@host/name"
+        ) from None
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "mysql+pymysql", "mariadb+pymysql"):
-        raise BadSetting(variable="database URL", problem=f"{parsed.drivername} is not supported; use sqlite or mysql+pymysql")
+        raise BadSetting(
+            variable="database URL", problem=f"{parsed.drivername} is not supported; use sqlite or mysql+pymysql"
+        )
     return parsed
 
 
@@ -106,7 +119,9 @@ def _sqlite_engine(url: sa.URL, settings: LedgerSettings, **options: Any) -> sa.
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     pool = {} if "poolclass" in options else _pool(settings)
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": settings.lock_timeout_s}, **pool, **options)
+    engine = sa.create_engine(
+        url, connect_args={"check_same_thread": False, "timeout": settings.lock_timeout_s}, **pool, **options
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: Any) -> None:

@@ -37,7 +37,9 @@ from ledger.orders import Order
 
 @dataclass(slots=True)
 class State:
-    """The part of the write-side state that a group of commands touches: by account id, order id, and reversed position."""
+    """The part of the write-side state that a group of commands touches: by account id, order id, and reversed
+    position.
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
@@ -61,10 +63,14 @@ def decide(state: State, command: Command) -> Decision:
     """Decide one command. Raises Refused; the state is untouched either way."""
     match command:
         case OpenAccount():
-            return Decision(command.account_id, None, accounts.open_account(state.accounts.get(command.account_id), command))
+            return Decision(
+                command.account_id, None, accounts.open_account(state.accounts.get(command.account_id), command)
+            )
         case PlaceOrder():
             account = _account(state, command.account_id)
-            return Decision(account.account_id, command.order_id, orders.place(account, state.orders.get(command.order_id), command))
+            return Decision(
+                account.account_id, command.order_id, orders.place(account, state.orders.get(command.order_id), command)
+            )
         case StartOrder() | CompleteOrder() | FailOrder() | CancelOrder() | ParkOrder() | ResolveOrder():
             order = state.orders.get(command.order_id)
             if order is None:
@@ -83,7 +89,9 @@ def apply(state: State, decision: Decision, *, position: int) -> None:
     if event is None:
         return
     account = state.accounts.get(decision.account_id)
-    state.accounts[decision.account_id] = accounts.evolve(account, event, account_id=decision.account_id, position=position)
+    state.accounts[decision.account_id] = accounts.evolve(
+        account, event, account_id=decision.account_id, position=position
+    )
     if decision.order_id is not None and isinstance(event, OrderEvent):
         order = state.orders.get(decision.order_id)
         state.orders[decision.order_id] = orders.evolve(
@@ -103,7 +111,14 @@ def _account(state: State, account_id: str) -> Account:
 def _decide_account(
     state: State,
     account: Account,
-    command: ChangeLevel | SetCreditLimit | Suspend | Reactivate | Recharge | Deduct | ReverseTransaction | EraseCustomer,
+    command: ChangeLevel
+    | SetCreditLimit
+    | Suspend
+    | Reactivate
+    | Recharge
+    | Deduct
+    | ReverseTransaction
+    | EraseCustomer,
 ) -> Event | None:
     match command:
         case Recharge():

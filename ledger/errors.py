@@ -1,7 +1,7 @@
 """Everything the ledger can answer other than yes: one tree, stable codes, messages made from fields.
 
-`Refused` is what the rules say no to; it is stored as the command's outcome and raised again, with the same fields, when the command
-is repeated. The other branches are never stored.
+`Refused` is what the rules say no to; it is stored as the command's outcome and raised again, with the same fields,
+when the command is repeated. The other branches are never stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ class LedgerError(Exception):
 
     def fields(self) -> dict[str, Any]:
         """Return the error's own fields, JSON-ready."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)} if dataclasses.is_dataclass(self) else {}
+        return (
+            {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+            if dataclasses.is_dataclass(self)
+            else {}
+        )
 
     def __str__(self) -> str:
         return self.message.format(**self.fields())
@@ -68,7 +72,8 @@ class BadMoney(LedgerError, ValueError):
     problem: str
 
 
-# -- refused --------------------------------------------------------------------------------------------------------------------
+# -- refused
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, kw_only=True)
@@ -255,7 +260,8 @@ class BatchRefused(Refused):
     index: int
 
 
-# -- conflict, unavailable ------------------------------------------------------------------------------------------------------
+# -- conflict, unavailable
+# ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, kw_only=True)

@@ -1,7 +1,7 @@
 """The facts of the log: one class per event type, with its stored name and schema version as literals.
 
-An event class holds exactly what is stored as the event's `data`; optional fields are left out when None. Who, when and where in the
-log belong to the envelope, `Recorded`.
+An event class holds exactly what is stored as the event's `data`; optional fields are left out when None. Who, when
+and where in the log belong to the envelope, `Recorded`.
 """
 
 from __future__ import annotations
@@ -178,7 +178,14 @@ class CustomerErased:
     SCHEMA_VERSION: ClassVar[int] = 1
 
 
-AccountEvent = AccountOpened | AccountLevelChanged | AccountSuspended | AccountReactivated | AccountCreditLimitChanged | CustomerErased
+AccountEvent = (
+    AccountOpened
+    | AccountLevelChanged
+    | AccountSuspended
+    | AccountReactivated
+    | AccountCreditLimitChanged
+    | CustomerErased
+)
 MoneyEvent = RechargePosted | DeductionPosted | TransactionReversed
 OrderEvent = OrderPlaced | OrderStarted | OrderCompleted | OrderFailed | OrderCancelled | OrderParked | OrderResolved
 Event = AccountEvent | MoneyEvent | OrderEvent
@@ -211,7 +218,8 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 class Recorded:
     """One row of the log: the envelope round an event. `data` and `postings` are the stored bytes.
 
-    `available_minor` and `held_minor` are the account's balance after the event. `recorded_at_us`: microseconds since 1970, UTC.
+    `available_minor` and `held_minor` are the account's balance after the event. `recorded_at_us`: microseconds
+    since 1970, UTC.
     """
 
     position: int

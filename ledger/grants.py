@@ -1,6 +1,7 @@
 """The least privileges that the service's database user needs on MariaDB or MySQL.
 
-History may be added to and read, column by column, but neither changed nor removed; the erasable details may go. Source: docs/operating.md.
+History may be added to and read, column by column, but neither changed nor removed; the erasable details may go.
+Source: docs/operating.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from ledger.migrate import HISTORIES, version_table
 
 _APPEND_ONLY = ("events", "outcomes", "reversals")
 _STATE = {"log_head": "SELECT, UPDATE", "accounts": "SELECT, INSERT, UPDATE", "orders": "SELECT, INSERT, UPDATE"}
-_FREE = {"details": "SELECT, INSERT, DELETE", "claims": "SELECT, INSERT, UPDATE, DELETE", "cancellation_requests": "SELECT, INSERT, DELETE"}
+_FREE = {
+    "details": "SELECT, INSERT, DELETE",
+    "claims": "SELECT, INSERT, UPDATE, DELETE",
+    "cancellation_requests": "SELECT, INSERT, DELETE",
+}
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.%\-]{1,80}")
 
@@ -24,7 +29,9 @@ def grants(database: str, user: str, host: str = "localhost", *, directory: str 
     `directory` is the directory's database, when it is another one.
     """
     if not all(map(_NAME.fullmatch, (database, user, directory or database))) or not _ACCOUNT.fullmatch(host):
-        raise ValueError("database and user names are letters, digits and underscores; a host is a name, an address or %")
+        raise ValueError(
+            "database and user names are letters, digits and underscores; a host is a name, an address or %"
+        )
     to = f"TO '{user}'@'{host}'"
     statements = []
     for table in _APPEND_ONLY:

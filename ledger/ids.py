@@ -1,4 +1,6 @@
-"""Identifiers: time-ordered and unguessable enough to be public (UUIDv7, RFC 9562), with a prefix that says what they name."""
+"""Identifiers: time-ordered and unguessable enough to be public (UUIDv7, RFC 9562), with a prefix that says what they
+name.
+"""
 
 from __future__ import annotations
 

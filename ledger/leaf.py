@@ -1,8 +1,9 @@
 """The exact bytes an event is hashed from, so that an outsider can recompute every leaf of the Merkle tree.
 
-A leaf is the label below followed by the envelope's fields in the order of `LEAF_FIELDS`, each as a 4-byte big-endian length and its
-bytes: integers as decimal ASCII, texts as UTF-8, bytes as they are; a missing field has the length 0xFFFFFFFF and no bytes. The hash
-is SHA-256 over a zero byte and the leaf. Source: RFC 6962 section 2.1 (leaf prefix).
+A leaf is the label below followed by the envelope's fields in the order of `LEAF_FIELDS`, each as a 4-byte
+big-endian length and its bytes: integers as decimal ASCII, texts as UTF-8, bytes as they are; a missing field has
+the length 0xFFFFFFFF and no bytes. The hash is SHA-256 over a zero byte and the leaf. Source: RFC 6962 section 2.1
+(leaf prefix).
 """
 
 from __future__ import annotations

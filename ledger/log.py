@@ -1,4 +1,6 @@
-"""Read the log: by position, by order, by time. Positions are dense and times never decrease, so a time is found by bisection."""
+"""Read the log: by position, by order, by time. Positions are dense and times never decrease, so a time is found by
+bisection.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def events_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, 
     found: dict[int, Recorded] = {}
     for start in range(0, len(positions), PAGE_EVENTS):
         page = positions[start : start + PAGE_EVENTS]
-        found |= {each.position: each for each in _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.position.in_(page)))}
+        found |= {
+            each.position: each for each in _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.position.in_(page)))
+        }
     return found
 
 
@@ -74,7 +78,9 @@ def events_of_orders(connection: sa.Connection, order_ids: Sequence[str]) -> dic
     unique = list(found)
     for start in range(0, len(unique), PAGE_EVENTS):
         page = unique[start : start + PAGE_EVENTS]
-        for each in _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.order_id.in_(page)).order_by(_EVENTS.c.position)):
+        for each in _fetch(
+            connection, sa.select(_EVENTS).where(_EVENTS.c.order_id.in_(page)).order_by(_EVENTS.c.position)
+        ):
             found[str(each.order_id)].append(each)
     return found
 
@@ -108,7 +114,9 @@ def details_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int,
     """Return the erasable free text of the events at these positions; those without any, or erased, are left out."""
     table, found = schema.details, {}
     for start in range(0, len(positions), PAGE_EVENTS):
-        query = sa.select(table.c.position, table.c.details).where(table.c.position.in_(positions[start : start + PAGE_EVENTS]))
+        query = sa.select(table.c.position, table.c.details).where(
+            table.c.position.in_(positions[start : start + PAGE_EVENTS])
+        )
         found.update({row[0]: json.loads(row[1]) for row in connection.execute(query)})
     return found
 

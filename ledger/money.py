@@ -1,7 +1,8 @@
 """Money and other exact decimals: parsed from text and formatted to text, integers in between.
 
-Nothing here rounds. A text is accepted only in one plain form (ASCII digits, at most one point, no sign, no exponent, no separators,
-no leading zeros), so that what is stored is what was sent. Source of the exponents: ISO 4217 list one.
+Nothing here rounds. A text is accepted only in one plain form (ASCII digits, at most one point, no sign, no
+exponent, no separators, no leading zeros), so that what is stored is what was sent. Source of the exponents: ISO
+4217 list one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""An order's life: placed, executing, then completed, failed or cancelled, or parked (needs review) until a person resolves it.
+"""An order's life: placed, executing, then completed, failed or cancelled, or parked (needs review) until a person
+resolves it.
 
-Placing holds the price on the customer's account; every end captures or releases the whole hold exactly once. A runner records only
-under the attempt it started: a later attempt makes it stale.
+Placing holds the price on the customer's account; every end captures or releases the whole hold exactly once. A
+runner records only under the attempt it started: a later attempt makes it stale.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ RESOLUTIONS = (COMPLETED, FAILED, CANCELLED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The write-side state of one order: a fold of its events. `amount_minor` is what it held; `position` its last event's."""
+    """The write-side state of one order: a fold of its events. `amount_minor` is what it held; `position` its last
+    event's.
+    """
 
     order_id: str
     account_id: str
@@ -102,15 +105,30 @@ def evolve(order: Order | None, event: OrderEvent, *, order_id: str, account_id:
         case OrderStarted():
             status, attempt, executor = EXECUTING, event.attempt, event.executor
         case OrderCompleted():
-            status, delivered, captured, released = COMPLETED, event.delivered, event.captured_minor, event.released_minor
+            status, delivered, captured, released = (
+                COMPLETED,
+                event.delivered,
+                event.captured_minor,
+                event.released_minor,
+            )
         case OrderFailed():
             status, released, code = FAILED, event.released_minor, event.code
         case OrderCancelled():
-            status, delivered, captured, released = CANCELLED, event.delivered, event.captured_minor, event.released_minor
+            status, delivered, captured, released = (
+                CANCELLED,
+                event.delivered,
+                event.captured_minor,
+                event.released_minor,
+            )
         case OrderParked():
             status, code = NEEDS_REVIEW, event.code
         case OrderResolved():
-            status, delivered, captured, released = event.resolution, event.delivered, event.captured_minor, event.released_minor
+            status, delivered, captured, released = (
+                event.resolution,
+                event.delivered,
+                event.captured_minor,
+                event.released_minor,
+            )
         case _:
             assert_never(event)
     return Order(
@@ -175,7 +193,9 @@ def complete(order: Order, command: CompleteOrder) -> OrderCompleted:
     """Capture what was delivered and release the rest."""
     _ensure_executing(order, command.attempt)
     captured = _capture(order, command.delivered)
-    return OrderCompleted(delivered=command.delivered, captured_minor=captured, released_minor=order.amount_minor - captured)
+    return OrderCompleted(
+        delivered=command.delivered, captured_minor=captured, released_minor=order.amount_minor - captured
+    )
 
 
 def fail(order: Order, command: FailOrder) -> OrderFailed:

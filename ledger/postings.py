@@ -1,7 +1,7 @@
 """Double entry: the signed legs of an event over the ledger's accounts, summing to zero.
 
-A customer has two ledger accounts, available and held; the platform has three: funding (the counterpart of recharges), revenue (what
-executed orders earned) and adjustments (the counterpart of deductions).
+A customer has two ledger accounts, available and held; the platform has three: funding (the counterpart of
+recharges), revenue (what executed orders earned) and adjustments (the counterpart of deductions).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def held(account_id: str) -> str:
 
 def postings(event: Event, account_id: str, currency: str) -> tuple[Posting, ...]:
     """Return the event's postings on an account kept in `currency`; empty when no money moves."""
+    legs: tuple[tuple[str, int], ...] = ()
     match event:
         case RechargePosted(amount_minor=amount):
             legs = ((available(account_id), amount), (FUNDING, -amount))
@@ -69,7 +70,14 @@ def postings(event: Event, account_id: str, currency: str) -> tuple[Posting, ...
             legs = _end_of_hold(account_id, event.captured_minor, event.released_minor)
         case OrderFailed():
             legs = _end_of_hold(account_id, 0, event.released_minor)
-        case OrderStarted() | OrderParked() | AccountOpened() | AccountLevelChanged() | AccountSuspended() | AccountReactivated():
+        case (
+            OrderStarted()
+            | OrderParked()
+            | AccountOpened()
+            | AccountLevelChanged()
+            | AccountSuspended()
+            | AccountReactivated()
+        ):
             legs = ()
         case AccountCreditLimitChanged() | CustomerErased():
             legs = ()

@@ -1,7 +1,8 @@
 """What an order costs: unit price with quantity tiers, the level's percentage, one rounding.
 
-Prices are exact decimals with up to six decimals of the major unit; a percentage is what is paid, with up to two decimals
-(90 means one pays 90 %). Amount = unit price × quantity × percentage / 100, rounded half up once, to the minor unit.
+Prices are exact decimals with up to six decimals of the major unit; a percentage is what is paid, with up to two
+decimals (90 means one pays 90 %). Amount = unit price × quantity × percentage / 100, rounded half up once, to the
+minor unit.
 """
 
 from __future__ import annotations

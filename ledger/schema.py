@@ -1,7 +1,8 @@
-"""The tables of the log and its write-side state, for every engine (SQLAlchemy Core; rows are inserted by ledger.append only).
+"""The tables of the log and its write-side state, for every engine (SQLAlchemy Core; rows are inserted by
+ledger.append only).
 
-Times are microseconds since 1970 UTC; money is in minor units. Texts are ASCII tokens (ids, types, codes) compared byte by byte;
-whatever a client may word freely is binary, so that no collation ever makes two keys one.
+Times are microseconds since 1970 UTC; money is in minor units. Texts are ASCII tokens (ids, types, codes) compared
+byte by byte; whatever a client may word freely is binary, so that no collation ever makes two keys one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ KEY_LENGTH = 255
 
 def token(length: int) -> sa.types.TypeEngine[str]:
     """Return the type of an ASCII token, compared byte by byte on every engine."""
-    return sa.String(length).with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    return sa.String(length).with_variant(
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
 
 
 def binary(length: int) -> sa.types.TypeEngine[bytes]:
@@ -49,10 +52,18 @@ log_head = sa.Table(
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False, comment="place in the log: 1, 2, 3 … without gaps"),
+    sa.Column(
+        "position",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="place in the log: 1, 2, 3 … without gaps",
+    ),
     sa.Column("event_id", binary(16), nullable=False, comment="UUIDv7"),
     sa.Column("account_id", token(ID_LENGTH), nullable=False, comment="the account whose stream this is"),
-    sa.Column("version", sa.BigInteger, nullable=False, comment="place in the account's stream: 1, 2, 3 … without gaps"),
+    sa.Column(
+        "version", sa.BigInteger, nullable=False, comment="place in the account's stream: 1, 2, 3 … without gaps"
+    ),
     sa.Column("type", token(40), nullable=False),
     sa.Column("schema_version", sa.SmallInteger, nullable=False),
     sa.Column("order_id", token(ID_LENGTH), comment="the order concerned"),
@@ -61,7 +72,9 @@ events = sa.Table(
     sa.Column("correlation_id", token(TOKEN_LENGTH), nullable=False, comment="the request"),
     sa.Column("causation_id", token(TOKEN_LENGTH), comment="what led to the request"),
     sa.Column("recorded_at_us", sa.BigInteger, nullable=False),
-    sa.Column("available_minor", sa.BigInteger, nullable=False, comment="the account's available money after the event"),
+    sa.Column(
+        "available_minor", sa.BigInteger, nullable=False, comment="the account's available money after the event"
+    ),
     sa.Column("held_minor", sa.BigInteger, nullable=False, comment="the account's held money after the event"),
     sa.Column("details_hash", binary(32), comment="commitment to the erasable text in details"),
     sa.Column("data", document(), nullable=False, comment="canonical JSON, as hashed"),
@@ -130,7 +143,9 @@ reversals = sa.Table(
 outcomes = sa.Table(
     "outcomes",
     metadata,
-    sa.Column("key_digest", binary(32), primary_key=True, comment="SHA-256 over actor, a zero byte, and the idempotency key"),
+    sa.Column(
+        "key_digest", binary(32), primary_key=True, comment="SHA-256 over actor, a zero byte, and the idempotency key"
+    ),
     sa.Column("actor", token(TOKEN_LENGTH), nullable=False),
     sa.Column("idempotency_key", bytes_up_to(KEY_LENGTH), nullable=False),
     sa.Column("fingerprint", binary(32), nullable=False, comment="SHA-256 over the canonical JSON of what was asked"),

@@ -1,8 +1,8 @@
 """How settings are declared and read, and the settings of the ledger itself.
 
-A package declares one frozen dataclass whose fields are made by `setting`. Entry points call `read_settings` with the environment;
-nothing else reads it. A variable with the product's prefix that no package declares is an error: a misspelt setting must not pass
-silently.
+A package declares one frozen dataclass whose fields are made by `setting`. Entry points call `read_settings` with
+the environment; nothing else reads it. A variable with the product's prefix that no package declares is an error: a
+misspelt setting must not pass silently.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Parser = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What is documented of one setting: its variable (without prefix), default, unit-bearing help text, and whether it is secret."""
+    """What is documented of one setting: its variable (without prefix), default, unit-bearing help text, and whether
+    it is secret.
+    """
 
     variable: str
     parse: Parser
@@ -137,22 +139,46 @@ class LedgerSettings:
     """Where the log and the directory live and how hard the ledger tries."""
 
     database_url: str = setting(
-        "DATABASE_URL", text, "", "SQLAlchemy URL of the log: sqlite:///… or mysql+pymysql://…; empty: SQLite in the data directory",
-        secret=True)
+        "DATABASE_URL",
+        text,
+        "",
+        "SQLAlchemy URL of the log: sqlite:///… or mysql+pymysql://…; empty: SQLite in the data directory",
+        secret=True,
+    )
     replica_urls: tuple[str, ...] = setting(
-        "REPLICA_URLS", texts, (), "comma-separated URLs of read replicas, for audit, exports and feeds", secret=True)
+        "REPLICA_URLS", texts, (), "comma-separated URLs of read replicas, for audit, exports and feeds", secret=True
+    )
     directory_url: str = setting("DIRECTORY_URL", text, "", "database of the directory; empty: the log's", secret=True)
     data: str = setting("DATA", text, "./var", "directory of the embedded default's data")
     currency: str = setting("CURRENCY", _currency_code, "CNY", "ISO 4217 code of accounts opened without one")
-    pool_size: int = setting("POOL_SIZE", integer(1, 1000), 8, "connections a process keeps open for reads and the directory")
+    pool_size: int = setting(
+        "POOL_SIZE", integer(1, 1000), 8, "connections a process keeps open for reads and the directory"
+    )
     pool_max_overflow: int = setting("POOL_MAX_OVERFLOW", integer(0, 1000), 8, "connections beyond the pool in a rush")
-    pool_recycle_s: int = setting("POOL_RECYCLE_S", integer(1, 86_400), 1_800, "age at which a pooled connection is replaced, in seconds")
-    pool_timeout_s: float = setting("POOL_TIMEOUT_S", seconds(0.1, 60), 2.0, "longest wait for a pooled connection, in seconds")
-    connect_timeout_s: float = setting("CONNECT_TIMEOUT_S", seconds(0.1, 60), 3.0, "longest wait for a database connection, in seconds")
+    pool_recycle_s: int = setting(
+        "POOL_RECYCLE_S", integer(1, 86_400), 1_800, "age at which a pooled connection is replaced, in seconds"
+    )
+    pool_timeout_s: float = setting(
+        "POOL_TIMEOUT_S", seconds(0.1, 60), 2.0, "longest wait for a pooled connection, in seconds"
+    )
+    connect_timeout_s: float = setting(
+        "CONNECT_TIMEOUT_S", seconds(0.1, 60), 3.0, "longest wait for a database connection, in seconds"
+    )
     statement_timeout_s: float = setting(
-        "STATEMENT_TIMEOUT_S", seconds(0.5, 600), 8.0, "longest wait for one database answer, in seconds")
-    lock_timeout_s: int = setting("LOCK_TIMEOUT_S", integer(1, 60), 4, "longest wait for the log head's lock, in seconds")
-    append_timeout_s: float = setting("APPEND_TIMEOUT_S", seconds(0.1, 60), 9.0, "longest wait of a command for its outcome, in seconds")
+        "STATEMENT_TIMEOUT_S", seconds(0.5, 600), 8.0, "longest wait for one database answer, in seconds"
+    )
+    lock_timeout_s: int = setting(
+        "LOCK_TIMEOUT_S", integer(1, 60), 4, "longest wait for the log head's lock, in seconds"
+    )
+    append_timeout_s: float = setting(
+        "APPEND_TIMEOUT_S", seconds(0.1, 60), 9.0, "longest wait of a command for its outcome, in seconds"
+    )
     append_queue_max: int = setting(
-        "APPEND_QUEUE_MAX", integer(1, 1_000_000), 20_000, "commands that may wait in one process before new ones are refused")
-    append_group_max: int = setting("APPEND_GROUP_MAX", integer(1, 10_000), 1_000, "commands committed together at most")
+        "APPEND_QUEUE_MAX",
+        integer(1, 1_000_000),
+        20_000,
+        "commands that may wait in one process before new ones are refused",
+    )
+    append_group_max: int = setting(
+        "APPEND_GROUP_MAX", integer(1, 10_000), 1_000, "commands committed together at most"
+    )

@@ -68,7 +68,9 @@ def order_from(events: Sequence[Recorded], *, up_to: int | None = None) -> Order
         event = codec.decode(each.type, each.schema_version, each.data)
         if not isinstance(event, OrderEvent) or each.order_id is None:
             raise CorruptLog()
-        folded = orders.evolve(folded, event, order_id=each.order_id, account_id=each.account_id, position=each.position)
+        folded = orders.evolve(
+            folded, event, order_id=each.order_id, account_id=each.account_id, position=each.position
+        )
     if folded is None:
         raise CorruptLog()
     return folded
@@ -78,7 +80,9 @@ def stored_outcome(connection: sa.Connection, actor: str, idempotency_key: str) 
     """Return the outcome stored under a client's key, None when there is none (yet)."""
     digest = key_digest(actor, idempotency_key)
     table = schema.outcomes
-    row = connection.execute(sa.select(table.c.position, table.c.refusal).where(table.c.key_digest == digest)).one_or_none()
+    row = connection.execute(
+        sa.select(table.c.position, table.c.refusal).where(table.c.key_digest == digest)
+    ).one_or_none()
     return None if row is None else outcomes_of(connection, [(digest, row[0], row[1])])[digest]
 
 
@@ -88,8 +92,12 @@ def outcomes_of(
     """Build outcomes again from what is stored: digest, position of the event, JSON of the refusal."""
     positions = [position for _, position, _ in stored if position is not None]
     events = log.events_at(connection, positions)
-    details = log.details_at(connection, [event.position for event in events.values() if event.details_hash is not None])
-    histories = log.events_of_orders(connection, [event.order_id for event in events.values() if event.order_id is not None])
+    details = log.details_at(
+        connection, [event.position for event in events.values() if event.details_hash is not None]
+    )
+    histories = log.events_of_orders(
+        connection, [event.order_id for event in events.values() if event.order_id is not None]
+    )
     accounts = accounts_by_id(connection, [event.account_id for event in events.values()])
     end = log.head(connection).position
     found: dict[bytes, Outcome] = {}
@@ -124,7 +132,9 @@ def _balance_after(event: Recorded, currency: str) -> Balance:
     )
 
 
-def _rows_in(connection: sa.Connection, table: sa.Table, column: sa.Column[str], values: Sequence[str]) -> list[dict[str, Any]]:
+def _rows_in(
+    connection: sa.Connection, table: sa.Table, column: sa.Column[str], values: Sequence[str]
+) -> list[dict[str, Any]]:
     unique = list(dict.fromkeys(values))
     rows: list[dict[str, Any]] = []
     for start in range(0, len(unique), log.PAGE_EVENTS):

@@ -64,8 +64,9 @@ class Balance:
 class Outcome:
     """What a command led to.
 
-    `error` is None when it was accepted; a Refused is stored and final, other errors are not. `event` is None also when the command
-    was already fulfilled. `order` and `balance` are as right after the event. `position` is the event's, or the head it was decided at.
+    `error` is None when it was accepted; a Refused is stored and final, other errors are not. `event` is None also
+    when the command was already fulfilled. `order` and `balance` are as right after the event. `position` is the
+    event's, or the head it was decided at.
     """
 
     position: int

@@ -1,9 +1,10 @@
-"""The committer: one thread a process that takes all the commands that wait, decides and commits them together, and answers.
+"""The committer: one thread a process that takes all the commands that wait, decides and commits them together, and
+answers.
 
-It never lingers: while one group commits, the next one gathers. A group that fails is rolled back and tried again; when the database
-objects to what it holds, its units are posted one by one, so that none fails for its neighbour. A repeat always reads the stored
-outcomes first, so repeating after an error of unknown effect is safe; the head's lock makes a late commit of a lost connection end
-before the repeat reads.
+It never lingers: while one group commits, the next one gathers. A group that fails is rolled back and tried again;
+when the database objects to what it holds, its units are posted one by one, so that none fails for its neighbour. A
+repeat always reads the stored outcomes first, so repeating after an error of unknown effect is safe; the head's
+lock makes a late commit of a lost connection end before the repeat reads.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Committer:
             started = time.monotonic()
             try:
                 self._commit(tickets)
-            except Exception:  # The edge of this thread: whatever happens, callers are answered and the thread lives.
+            except Exception:  # noqa: BLE001 - the edge of this thread: callers are answered and the thread lives
                 _log.exception("a group could not be committed")
                 unknown = self._session.in_doubt
                 self._session.discard()
@@ -171,7 +172,9 @@ class Committer:
                 elapsed_s = time.monotonic() - started
                 if elapsed_s > (self._settings.append_timeout_s if unknown else GIVE_UP_S):
                     reason = "the database cannot be reached or does not take writes"
-                    return _answer_rest(tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason))
+                    return _answer_rest(
+                        tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason)
+                    )
                 time.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
             else:

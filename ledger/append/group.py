@@ -1,7 +1,7 @@
 """Decide a group of commands in memory, in order, each with its own outcome.
 
-Pure but for what it is given: the loaded state, the stored outcomes and the time. What comes out is everything that one commit must
-hold: events, erasable details, outcomes, and the state that changed.
+Pure but for what it is given: the loaded state, the stored outcomes and the time. What comes out is everything that
+one commit must hold: events, erasable details, outcomes, and the state that changed.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def _decide_atomic(
             answers.append(_repeat(entry, plan, known, fresh))
             continue
         error = refusals.get(index)
-        answers.append(_refuse(entry, error if isinstance(error, Refused) else BatchRefused(index=first), plan, known, fresh))
+        answers.append(
+            _refuse(entry, error if isinstance(error, Refused) else BatchRefused(index=first), plan, known, fresh)
+        )
     return answers
 
 
@@ -158,7 +160,9 @@ def _decide_one(
     except Refused as refusal:
         return _refuse(entry, refusal, plan, known, fresh)
     if decision.event is None:
-        outcome = Outcome(position=plan.position, balance=_balance(plan.state, decision.account_id), details=entry.submission.details)
+        outcome = Outcome(
+            position=plan.position, balance=_balance(plan.state, decision.account_id), details=entry.submission.details
+        )
         _remember(entry, outcome, NewOutcome(entry, None, None), plan, known, fresh)
         return outcome
     outcome = _record(entry, decision, decision.event, plan)
@@ -334,4 +338,3 @@ def _sealed(
         postings=postings,
         leaf_hash=leaf_hash(leaf),
     )
-

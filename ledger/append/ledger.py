@@ -13,7 +13,8 @@ from ledger.append import statements
 from ledger.append.committer import Committer, Statistics
 from ledger.append.group import Entry, Stored, Unit, decide_group, prepare
 from ledger.clock import now_us
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
+from ledger.reading import read
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome, Submission
 
@@ -21,8 +22,8 @@ from ledger.submission import Outcome, Submission
 class Ledger:
     """The one writer of the log in this process; thread-safe.
 
-    `engine` serves reads; the committer has a connection of its own to the same URL. `after_commit` is called with the new head on
-    the committer's thread and must only set a flag.
+    `engine` serves reads; the committer has a connection of its own to the same URL. `after_commit` is called with
+    the new head on the committer's thread and must only set a flag.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class Ledger:
     def append_batch(self, submissions: Sequence[Submission], *, atomic: bool) -> list[Outcome]:
         """Decide and commit commands in order and return one outcome each.
 
-        Atomic: one commit, all take effect or none. Otherwise they are committed in slices of `append_group_max`; a slice that the
-        database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error.
+        Atomic: one commit, all take effect or none. Otherwise they are committed in slices of `append_group_max`; a
+        slice that the database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error.
         """
         entries = [prepare(submission) for submission in submissions]
         if not entries:
@@ -63,9 +64,8 @@ class Ledger:
         """Return the outcomes that would be, recording nothing."""
         entries = [prepare(submission) for submission in submissions]
         mysql = self._engine.dialect.name != "sqlite"
-        with self._engine.connect() as connection:
-            texts = statements.reading(entries, lock=False, mysql=mysql)
-            results = [connection.exec_driver_sql(text).fetchall() for text in texts]
+        texts = statements.reading(entries, lock=False, mysql=mysql)
+        results = read(self._engine, lambda connection: [connection.exec_driver_sql(text).fetchall() for text in texts])
         plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(results), now_us())
         return self._hydrated(plan.answers[0])
 
@@ -108,6 +108,9 @@ class Ledger:
         stored = [answer for answer in answers if isinstance(answer, Stored)]
         if not stored:
             return [answer for answer in answers if isinstance(answer, Outcome)]
-        with self._engine.connect() as connection:
-            found = state.outcomes_of(connection, [(each.digest, each.position, each.refusal) for each in stored])
+        rows = [(each.digest, each.position, each.refusal) for each in stored]
+        try:
+            found = read(self._engine, lambda connection: state.outcomes_of(connection, rows))
+        except ReadUnavailable as error:
+            raise OutcomeUnknown(reason=error.reason) from error
         return [found[answer.digest] if isinstance(answer, Stored) else answer for answer in answers]

@@ -1,7 +1,7 @@
 """SQL literals that need no escaping, for the append path only.
 
-Binding parameters costs the driver ten times what a literal does. Here nothing is escaped either: whatever a client may word is
-written as hexadecimal bytes, everything else must be an integer or a token and is checked to be one.
+Binding parameters costs the driver ten times what a literal does. Here nothing is escaped either: whatever a client
+may word is written as hexadecimal bytes, everything else must be an integer or a token and is checked to be one.
 """
 
 from __future__ import annotations

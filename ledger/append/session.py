@@ -1,6 +1,7 @@
 """One database transaction of a committer: read under the head's lock, write, commit; and what its errors mean.
 
-On MySQL a group costs two round trips, one to lock and read and one to write and commit, unless it is too large for one packet.
+On MySQL a group costs two round trips, one to lock and read and one to write and commit, unless it is too large for
+one packet.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Session:
         self.round_trips = 0
         self._answered = 0
         self.in_doubt = False
-        """Whether a commit was sent whose effect is not known; settled by the next read, which waits for the head's lock."""
+        """Whether a commit was sent whose effect is not known; settled by the next read, which waits for the head's
+        lock.
+        """
 
     def read(self, statements: Sequence[str]) -> list[Rows]:
         """Begin a transaction, run the statements and return their rows."""
@@ -138,7 +141,9 @@ def trouble_of(error: Exception) -> Trouble:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     if number in _CONFLICTS:
         return Trouble.CONFLICT
-    if isinstance(error, (OSError, pymysql.err.InterfaceError)) or (isinstance(error, pymysql.err.OperationalError) and number in _LOST):
+    if isinstance(error, (OSError, pymysql.err.InterfaceError)) or (
+        isinstance(error, pymysql.err.OperationalError) and number in _LOST
+    ):
         return Trouble.LOST
     if isinstance(error, (pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.ProgrammingError, ValueError)):
         return Trouble.REJECTED

@@ -86,12 +86,28 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
     statements = [
         *_insert("events", _EVENTS, map(_event_row, plan.events)),
         *_insert(
-            "details", "position,salt,details", (f"({position},{binary(salt)},{binary(text)})" for position, salt, text in plan.details)
+            "details",
+            "position,salt,details",
+            (f"({position},{binary(salt)},{binary(text)})" for position, salt, text in plan.details),
         ),
-        *_insert("accounts", _ACCOUNTS, (_account_row(state.accounts[each]) for each in plan.accounts), _upsert(ACCOUNT_COLUMNS, mysql)),
+        *_insert(
+            "accounts",
+            _ACCOUNTS,
+            (_account_row(state.accounts[each]) for each in plan.accounts),
+            _upsert(ACCOUNT_COLUMNS, mysql=mysql),
+        ),
         *_insert("orders", _ORDERS, (_order_row(state.orders[each]) for each in plan.orders_new)),
-        *_insert("orders", _ORDERS, (_order_row(state.orders[each]) for each in plan.orders_changed), _upsert(ORDER_COLUMNS, mysql)),
-        *_insert("reversals", "reverses_position,position", (f"({reverses},{position})" for reverses, position in plan.reversals)),
+        *_insert(
+            "orders",
+            _ORDERS,
+            (_order_row(state.orders[each]) for each in plan.orders_changed),
+            _upsert(ORDER_COLUMNS, mysql=mysql),
+        ),
+        *_insert(
+            "reversals",
+            "reverses_position,position",
+            (f"({reverses},{position})" for reverses, position in plan.reversals),
+        ),
         *_insert(
             "outcomes",
             "key_digest,actor,idempotency_key,fingerprint,kind,position,refusal,recorded_at_us",
@@ -99,7 +115,9 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
         ),
     ]
     if plan.events:
-        statements.append(f"UPDATE log_head SET position={integer(plan.position)},recorded_at_us={integer(plan.recorded_at_us)} WHERE id=1")
+        statements.append(
+            f"UPDATE log_head SET position={integer(plan.position)},recorded_at_us={integer(plan.recorded_at_us)} WHERE id=1"
+        )
     return statements
 
 
@@ -116,7 +134,7 @@ def _insert(table: str, columns: str, rows: Iterable[str], suffix: str = "") -> 
     ]
 
 
-def _upsert(columns: Sequence[str], mysql: bool) -> str:
+def _upsert(columns: Sequence[str], *, mysql: bool) -> str:
     key, *rest = columns
     if mysql:
         return " ON DUPLICATE KEY UPDATE " + ",".join(f"{column}=VALUES({column})" for column in rest)
@@ -158,4 +176,3 @@ def _outcome_row(entry: Entry, position: int | None, refusal: bytes | None, reco
         f"({binary(entry.digest)},{token(submission.actor)},{binary(submission.idempotency_key.encode('utf-8'))},"
         f"{binary(entry.fingerprint)},{token(submission.command.KIND)},{integer(position)},{binary(refusal)},{integer(recorded_at_us)})"
     )
-

@@ -19,15 +19,24 @@ GOLDEN: dict[tuple[str, int], tuple[Event, str]] = {
         events.AccountOpened(currency="CNY", level_id="lvl_1", discount_percent="90", credit_limit_minor=0),
         '{"credit_limit_minor":0,"currency":"CNY","discount_percent":"90","level_id":"lvl_1"}',
     ),
-    ("account.level_changed", 1): (events.AccountLevelChanged(level_id=None, discount_percent="100"), '{"discount_percent":"100"}'),
+    ("account.level_changed", 1): (
+        events.AccountLevelChanged(level_id=None, discount_percent="100"),
+        '{"discount_percent":"100"}',
+    ),
     ("account.suspended", 1): (events.AccountSuspended(), "{}"),
     ("account.reactivated", 1): (events.AccountReactivated(), "{}"),
-    ("account.credit_limit_changed", 1): (events.AccountCreditLimitChanged(credit_limit_minor=500), '{"credit_limit_minor":500}'),
+    ("account.credit_limit_changed", 1): (
+        events.AccountCreditLimitChanged(credit_limit_minor=500),
+        '{"credit_limit_minor":500}',
+    ),
     ("recharge.posted", 1): (
         events.RechargePosted(amount_minor=10_000, currency="CNY", reference="发票 7"),
         '{"amount_minor":10000,"currency":"CNY","reference":"发票 7"}',
     ),
-    ("deduction.posted", 1): (events.DeductionPosted(amount_minor=1, currency="JPY"), '{"amount_minor":1,"currency":"JPY"}'),
+    ("deduction.posted", 1): (
+        events.DeductionPosted(amount_minor=1, currency="JPY"),
+        '{"amount_minor":1,"currency":"JPY"}',
+    ),
     ("transaction.reversed", 1): (
         events.TransactionReversed(reverses_position=7, amount_minor=-100, currency="CNY"),
         '{"amount_minor":-100,"currency":"CNY","reverses_position":7}',
@@ -42,15 +51,18 @@ GOLDEN: dict[tuple[str, int], tuple[Event, str]] = {
             amount_minor=900,
             currency="CNY",
         ),
-        '{"amount_minor":900,"currency":"CNY","discount_percent":"90","list_amount_minor":1000,"product":"sku-1","quantity":100,'
-        '"unit_price":"0.10"}',
+        '{"amount_minor":900,"currency":"CNY","discount_percent":"90","list_amount_minor":1000,"product":"sku-1",'  # noqa: ISC004
+        '"quantity":100,"unit_price":"0.10"}',
     ),
     ("order.started", 1): (events.OrderStarted(attempt=1, executor="http"), '{"attempt":1,"executor":"http"}'),
     ("order.completed", 1): (
         events.OrderCompleted(delivered=50, captured_minor=450, released_minor=450),
         '{"captured_minor":450,"delivered":50,"released_minor":450}',
     ),
-    ("order.failed", 1): (events.OrderFailed(code="rejected", released_minor=900), '{"code":"rejected","released_minor":900}'),
+    ("order.failed", 1): (
+        events.OrderFailed(code="rejected", released_minor=900),
+        '{"code":"rejected","released_minor":900}',
+    ),
     ("order.cancelled", 1): (
         events.OrderCancelled(delivered=0, captured_minor=0, released_minor=900, confirmed_by_executor=True),
         '{"captured_minor":0,"confirmed_by_executor":true,"delivered":0,"released_minor":900}',
@@ -64,7 +76,10 @@ GOLDEN: dict[tuple[str, int], tuple[Event, str]] = {
 }
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"])),
     lambda children: st.lists(children) | st.dictionaries(st.text(st.characters(max_codepoint=127)), children),
     max_leaves=12,
 )
@@ -94,8 +109,14 @@ def test_text_that_is_not_unicode_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("type_name", "version", "data"),
-    [("order.vanished", 1, b"{}"), ("recharge.posted", 2, b"{}"), ("recharge.posted", 1, b"{}"), ("recharge.posted", 1, b"{")]
-    + [("account.suspended", 1, b'{"surprise":1}'), ("account.suspended", 1, b"[]x")],
+    [
+        ("order.vanished", 1, b"{}"),
+        ("recharge.posted", 2, b"{}"),
+        ("recharge.posted", 1, b"{}"),
+        ("recharge.posted", 1, b"{"),
+        ("account.suspended", 1, b'{"surprise":1}'),
+        ("account.suspended", 1, b"[]x"),
+    ],
 )
 def test_what_cannot_be_read_stops_the_reader(type_name: str, version: int, data: bytes) -> None:
     with pytest.raises(CorruptLog):

@@ -40,13 +40,22 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Deduct, account_id=ACCOUNTS, amount_minor=AMOUNTS, currency=st.just("CNY")),
     st.builds(SetCreditLimit, account_id=ACCOUNTS, credit_limit_minor=st.integers(0, 500)),
     st.builds(Suspend, account_id=ACCOUNTS) | st.builds(Reactivate, account_id=ACCOUNTS),
-    st.builds(PlaceOrder, account_id=ACCOUNTS, product=st.just("p"), quantity=st.integers(1, 99), order_id=ORDERS, terms=st.just(TERMS)),
+    st.builds(
+        PlaceOrder,
+        account_id=ACCOUNTS,
+        product=st.just("p"),
+        quantity=st.integers(1, 99),
+        order_id=ORDERS,
+        terms=st.just(TERMS),
+    ),
     st.builds(StartOrder, order_id=ORDERS, attempt=ATTEMPTS, executor=st.just("http")),
     st.builds(CompleteOrder, order_id=ORDERS, attempt=ATTEMPTS, delivered=st.integers(0, 120)),
     st.builds(FailOrder, order_id=ORDERS, attempt=ATTEMPTS, code=st.just("x")),
     st.builds(CancelOrder, order_id=ORDERS, confirmed_attempt=st.none() | ATTEMPTS, delivered=st.integers(0, 99)),
     st.builds(ParkOrder, order_id=ORDERS, attempt=st.integers(0, 3), code=st.just("x")),
-    st.builds(ResolveOrder, order_id=ORDERS, resolution=st.sampled_from(["completed", "failed"]), delivered=st.integers(0, 99)),
+    st.builds(
+        ResolveOrder, order_id=ORDERS, resolution=st.sampled_from(["completed", "failed"]), delivered=st.integers(0, 99)
+    ),
     st.integers(1, 60),
 )
 
@@ -87,7 +96,13 @@ def _reversal(log: list[tuple[str, Event] | None], position: int) -> Command | N
     entry = log[position]
     assert entry is not None
     account_id, event = entry
-    signed = event.amount_minor if isinstance(event, RechargePosted) else -event.amount_minor if isinstance(event, DeductionPosted) else 0
+    signed = (
+        event.amount_minor
+        if isinstance(event, RechargePosted)
+        else -event.amount_minor
+        if isinstance(event, DeductionPosted)
+        else 0
+    )
     return ReverseTransaction(reverses_position=position, account_id=account_id, signed_amount_minor=signed)
 
 
@@ -95,7 +110,11 @@ def _check(state: State, books: Counter[str]) -> None:
     assert sum(books.values()) == 0
     for account in state.accounts.values():
         assert account.available_minor == books[available(account.account_id)] >= -account.credit_limit_minor
-        open_orders = [each for each in state.orders.values() if each.account_id == account.account_id and each.status not in TERMINAL]
+        open_orders = [
+            each
+            for each in state.orders.values()
+            if each.account_id == account.account_id and each.status not in TERMINAL
+        ]
         assert account.held_minor == books[held(account.account_id)] == sum(each.amount_minor for each in open_orders)
     for order in state.orders.values():
         ended = order.status in TERMINAL

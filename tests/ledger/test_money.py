@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import BadMoney
-from ledger.money import AMOUNT_MINOR_MAX, Currency, currency, format_amount, format_decimal, parse_amount, parse_decimal
+from ledger.money import (
+    AMOUNT_MINOR_MAX,
+    Currency,
+    currency,
+    format_amount,
+    format_decimal,
+    parse_amount,
+    parse_decimal,
+)
 
 CNY, JPY, KWD = currency("CNY"), currency("JPY"), currency("KWD")
 UNITS = st.sampled_from([CNY, JPY, KWD])
@@ -15,7 +23,14 @@ UNITS = st.sampled_from([CNY, JPY, KWD])
 
 @pytest.mark.parametrize(
     ("text", "unit", "minor"),
-    [("100.00", CNY, 10_000), ("0.1", CNY, 10), ("7", CNY, 700), ("1000", JPY, 1_000), ("0.005", KWD, 5), ("12.5", KWD, 12_500)],
+    [
+        ("100.00", CNY, 10_000),
+        ("0.1", CNY, 10),
+        ("7", CNY, 700),
+        ("1000", JPY, 1_000),
+        ("0.005", KWD, 5),
+        ("12.5", KWD, 12_500),
+    ],
 )
 def test_a_plain_decimal_is_taken_to_the_minor_unit(text: str, unit: Currency, minor: int) -> None:
     assert parse_amount(text, unit) == minor
@@ -23,8 +38,38 @@ def test_a_plain_decimal_is_taken_to_the_minor_unit(text: str, unit: Currency, m
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "1.", ".5", "01", "-1", "+1", "1e3", "1E3", "1,000", "1_000", "0.001", "1.000", "１００", "٣", "1 ", " 1", "1\n", "NaN"]
-    + ["Infinity", "0x10", "1.0.0", "9" * 16, "9" * 400, "0", "0.00", "¥1", "1\u200b", "½", "1\x00"],
+    [
+        "",
+        " ",
+        "1.",
+        ".5",
+        "01",
+        "-1",
+        "+1",
+        "1e3",
+        "1E3",
+        "1,000",
+        "1_000",
+        "0.001",
+        "1.000",
+        "１００",
+        "٣",
+        "1 ",
+        " 1",
+        "1\n",
+        "NaN",
+        "Infinity",
+        "0x10",
+        "1.0.0",
+        "9" * 16,
+        "9" * 400,
+        "0",
+        "0.00",
+        "¥1",
+        "1\u200b",
+        "½",
+        "1\x00",
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(BadMoney):

@@ -28,7 +28,12 @@ def test_rounding_happens_once_and_half_up() -> None:
 def test_the_highest_tier_reached_prices_the_whole_order() -> None:
     tiers = (Tier(from_quantity=1_000, unit_price="0.08"), Tier(from_quantity=100, unit_price="0.09"))
 
-    assert [unit_price_at("0.10", tiers, quantity) for quantity in (99, 100, 999, 1_000)] == ["0.10", "0.09", "0.09", "0.08"]
+    assert [unit_price_at("0.10", tiers, quantity) for quantity in (99, 100, 999, 1_000)] == [
+        "0.10",
+        "0.09",
+        "0.09",
+        "0.08",
+    ]
 
 
 @given(
@@ -51,7 +56,9 @@ def test_the_amount_is_the_exact_product_rounded_half_up(micro: int, quantity: i
 
 
 @given(amount=st.integers(1, 10**15), quantity=st.integers(1, 10**9), data=st.data())
-def test_a_partial_capture_is_within_the_hold_and_whole_at_the_ends(amount: int, quantity: int, data: st.DataObject) -> None:
+def test_a_partial_capture_is_within_the_hold_and_whole_at_the_ends(
+    amount: int, quantity: int, data: st.DataObject
+) -> None:
     delivered = data.draw(st.integers(0, quantity))
 
     assert 0 <= partial_capture(amount, delivered, quantity) <= amount
@@ -59,7 +66,9 @@ def test_a_partial_capture_is_within_the_hold_and_whole_at_the_ends(amount: int,
     assert partial_capture(amount, quantity, quantity) == amount
 
 
-@pytest.mark.parametrize(("text", "stored"), [("90", "90"), ("90.0", "90"), ("85.50", "85.5"), ("100", "100"), ("0.01", "0.01")])
+@pytest.mark.parametrize(
+    ("text", "stored"), [("90", "90"), ("90.0", "90"), ("85.50", "85.5"), ("100", "100"), ("0.01", "0.01")]
+)
 def test_a_percentage_has_one_stored_form(text: str, stored: str) -> None:
     assert canonical_percent(text) == stored
 
@@ -71,7 +80,12 @@ def test_a_percentage_outside_its_range_is_refused(text: str) -> None:
 
 
 def test_a_unit_price_keeps_the_currencys_decimals_and_up_to_six() -> None:
-    assert [canonical_unit_price(text, CNY) for text in ("0.1", "1", "0.123456", "0.100000")] == ["0.10", "1.00", "0.123456", "0.10"]
+    assert [canonical_unit_price(text, CNY) for text in ("0.1", "1", "0.123456", "0.100000")] == [
+        "0.10",
+        "1.00",
+        "0.123456",
+        "0.10",
+    ]
 
     for text in ("0", "0.0000001", "-0.1", "1e-2"):
         with pytest.raises(BadMoney):

@@ -30,7 +30,12 @@ from ledger.money import AMOUNT_MINOR_MAX, BALANCE_MINOR_MAX
 from ledger.pricing import Tier
 
 TERMS = ProductTerms(
-    sku="sms", unit_price="0.10", tiers=(Tier(from_quantity=1_000, unit_price="0.08"),), quantity_min=10, quantity_max=5_000, currency="CNY"
+    sku="sms",
+    unit_price="0.10",
+    tiers=(Tier(from_quantity=1_000, unit_price="0.08"),),
+    quantity_min=10,
+    quantity_max=5_000,
+    currency="CNY",
 )
 OPENED = OpenAccount(account_id="cus_1", currency="CNY", level_id="lvl_1", discount_percent="90")
 RECHARGED = Recharge(account_id="cus_1", amount_minor=10_000, currency="CNY")
@@ -101,14 +106,22 @@ def test_a_deduction_may_take_the_last_unit_but_no_more() -> None:
 
 
 def test_credit_can_be_spent_down_to_its_limit() -> None:
-    state = given(OPENED, SetCreditLimit(account_id="cus_1", credit_limit_minor=500), Deduct(account_id="cus_1", amount_minor=500, currency="CNY"))
+    state = given(
+        OPENED,
+        SetCreditLimit(account_id="cus_1", credit_limit_minor=500),
+        Deduct(account_id="cus_1", amount_minor=500, currency="CNY"),
+    )
 
     assert money(state) == (-500, 0)
     then_refused(state, Deduct(account_id="cus_1", amount_minor=1, currency="CNY"), errors.InsufficientFunds)
 
 
 def test_a_credit_limit_below_the_credit_in_use_is_refused() -> None:
-    state = given(OPENED, SetCreditLimit(account_id="cus_1", credit_limit_minor=500), Deduct(account_id="cus_1", amount_minor=300, currency="CNY"))
+    state = given(
+        OPENED,
+        SetCreditLimit(account_id="cus_1", credit_limit_minor=500),
+        Deduct(account_id="cus_1", amount_minor=300, currency="CNY"),
+    )
 
     then_refused(state, SetCreditLimit(account_id="cus_1", credit_limit_minor=299), errors.CreditLimitInUse)
     assert when(state, SetCreditLimit(account_id="cus_1", credit_limit_minor=300)) is not None
@@ -156,12 +169,21 @@ def test_a_reversed_recharge_is_gone_and_cannot_be_reversed_again() -> None:
 def test_a_recharge_that_was_spent_cannot_be_reversed() -> None:
     state = given(OPENED, RECHARGED, PLACED)
 
-    then_refused(state, ReverseTransaction(reverses_position=2, account_id="cus_1", signed_amount_minor=10_000), errors.InsufficientFunds)
+    then_refused(
+        state,
+        ReverseTransaction(reverses_position=2, account_id="cus_1", signed_amount_minor=10_000),
+        errors.InsufficientFunds,
+    )
 
 
 def test_a_reversed_deduction_comes_back() -> None:
     deducted = Deduct(account_id="cus_1", amount_minor=400, currency="CNY")
-    state = given(OPENED, RECHARGED, deducted, ReverseTransaction(reverses_position=3, account_id="cus_1", signed_amount_minor=-400))
+    state = given(
+        OPENED,
+        RECHARGED,
+        deducted,
+        ReverseTransaction(reverses_position=3, account_id="cus_1", signed_amount_minor=-400),
+    )
 
     assert money(state) == (10_000, 0)
 
@@ -179,12 +201,19 @@ def test_placing_holds_the_price_at_the_accounts_percentage() -> None:
     state = given(OPENED, RECHARGED, PLACED)
 
     order = state.orders["ord_1"]
-    assert (order.status, order.list_amount_minor, order.amount_minor, order.discount_percent) == ("placed", 1_000, 900, "90")
+    assert (order.status, order.list_amount_minor, order.amount_minor, order.discount_percent) == (
+        "placed",
+        1_000,
+        900,
+        "90",
+    )
     assert money(state) == (9_100, 900)
 
 
 def test_a_tier_and_a_changed_level_price_the_next_order() -> None:
-    state = given(OPENED, RECHARGED, ChangeLevel(account_id="cus_1", level_id="lvl_2", discount_percent="80"), placing(1_000))
+    state = given(
+        OPENED, RECHARGED, ChangeLevel(account_id="cus_1", level_id="lvl_2", discount_percent="80"), placing(1_000)
+    )
 
     assert state.orders["ord_1"].amount_minor == 6_400
 
@@ -205,7 +234,9 @@ def test_an_order_that_costs_nothing_after_rounding_is_refused() -> None:
 
 
 def test_an_order_beyond_the_money_is_refused() -> None:
-    then_refused(given(OPENED, Recharge(account_id="cus_1", amount_minor=899, currency="CNY")), PLACED, errors.InsufficientFunds)
+    then_refused(
+        given(OPENED, Recharge(account_id="cus_1", amount_minor=899, currency="CNY")), PLACED, errors.InsufficientFunds
+    )
 
 
 def test_an_order_id_is_used_once() -> None:
@@ -252,7 +283,9 @@ def test_a_started_order_is_cancelled_only_with_the_executors_word() -> None:
 
     then_refused(state, CancelOrder(order_id="ord_1"), errors.OrderNotCancellable)
     confirmed = when(state, CancelOrder(order_id="ord_1", confirmed_attempt=1, delivered=10))
-    assert confirmed == events.OrderCancelled(delivered=10, captured_minor=90, released_minor=810, confirmed_by_executor=True)
+    assert confirmed == events.OrderCancelled(
+        delivered=10, captured_minor=90, released_minor=810, confirmed_by_executor=True
+    )
 
 
 def test_only_the_next_attempt_may_start_and_only_the_current_one_records() -> None:
@@ -270,19 +303,27 @@ def test_only_the_next_attempt_may_start_and_only_the_current_one_records() -> N
         then_refused(state, stale_record, errors.StaleAttempt)
 
 
-@pytest.mark.parametrize(("resolution", "delivered", "left"), [("completed", 100, 9_100), ("completed", 50, 9_550), ("failed", 0, 10_000)])
+@pytest.mark.parametrize(
+    ("resolution", "delivered", "left"), [("completed", 100, 9_100), ("completed", 50, 9_550), ("failed", 0, 10_000)]
+)
 def test_a_parked_order_keeps_its_hold_until_a_person_resolves_it(resolution: str, delivered: int, left: int) -> None:
     parked = given(OPENED, RECHARGED, PLACED, STARTED, ParkOrder(order_id="ord_1", attempt=1, code="contradiction"))
     assert money(parked) == (9_100, 900)
 
-    apply(parked, decide(parked, ResolveOrder(order_id="ord_1", resolution=resolution, delivered=delivered)), position=9)
+    apply(
+        parked, decide(parked, ResolveOrder(order_id="ord_1", resolution=resolution, delivered=delivered)), position=9
+    )
 
     assert money(parked) == (left, 0)
     assert parked.orders["ord_1"].status == resolution
 
 
 def test_only_a_parked_order_is_resolved() -> None:
-    then_refused(given(OPENED, RECHARGED, PLACED), ResolveOrder(order_id="ord_1", resolution="failed", delivered=0), errors.OrderInWrongStatus)
+    then_refused(
+        given(OPENED, RECHARGED, PLACED),
+        ResolveOrder(order_id="ord_1", resolution="failed", delivered=0),
+        errors.OrderInWrongStatus,
+    )
 
 
 def test_an_unknown_order_is_refused() -> None:

@@ -104,7 +104,12 @@ def test_a_batch_answers_each_command_in_order_and_a_refusal_stops_no_other(desk
 
     outcomes = desk.ledger.append_batch(wanted, atomic=False)
 
-    assert [type(each.error) for each in outcomes] == [type(None), errors.InsufficientFunds, type(None), errors.InsufficientFunds]
+    assert [type(each.error) for each in outcomes] == [
+        type(None),
+        errors.InsufficientFunds,
+        type(None),
+        errors.InsufficientFunds,
+    ]
     assert prove(desk.engine) == 4
 
 
@@ -113,11 +118,19 @@ def test_an_atomic_batch_takes_effect_whole_or_not_at_all(desk: Desk) -> None:
     wanted = [submission(deduction(account_id, minor)) for minor in (60, 30, 20)]
 
     refused = desk.ledger.append_batch(wanted, atomic=True)
-    accepted = desk.ledger.append_batch([submission(deduction(account_id, minor)) for minor in (60, 30, 10)], atomic=True)
+    accepted = desk.ledger.append_batch(
+        [submission(deduction(account_id, minor)) for minor in (60, 30, 10)], atomic=True
+    )
 
-    assert [type(each.error) for each in refused] == [errors.BatchRefused, errors.BatchRefused, errors.InsufficientFunds]
+    assert [type(each.error) for each in refused] == [
+        errors.BatchRefused,
+        errors.BatchRefused,
+        errors.InsufficientFunds,
+    ]
     assert [each.error for each in accepted] == [None, None, None]
-    assert [type(each.error) for each in desk.ledger.append_batch(wanted, atomic=True)] == [type(each.error) for each in refused]
+    assert [type(each.error) for each in desk.ledger.append_batch(wanted, atomic=True)] == [
+        type(each.error) for each in refused
+    ]
     assert prove(desk.engine) == 5
 
 
@@ -148,7 +161,9 @@ def test_a_large_batch_is_committed_in_slices_and_a_large_atomic_one_at_once(des
 def test_a_dry_run_tells_the_outcome_and_records_nothing(desk: Desk) -> None:
     account_id = desk.open(recharged_minor=100)
 
-    accepted, refused = desk.ledger.dry_run([submission(deduction(account_id, 60)), submission(deduction(account_id, 60))])
+    accepted, refused = desk.ledger.dry_run(
+        [submission(deduction(account_id, 60)), submission(deduction(account_id, 60))]
+    )
 
     assert accepted.balance is not None and accepted.balance.available_minor == 40
     assert isinstance(refused.error, errors.InsufficientFunds)
@@ -166,7 +181,10 @@ def test_free_text_is_beside_the_log_and_committed_to_by_its_hash(desk: Desk) ->
         assert log.details_at(connection, [1, 2]) == {2: {"memo": "Zhang's birthday"}}
 
 
-@pytest.mark.parametrize("statement", ["UPDATE events SET actor='x'", "DELETE FROM events", "UPDATE outcomes SET kind='x'", "DELETE FROM outcomes"])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE events SET actor='x'", "DELETE FROM events", "UPDATE outcomes SET kind='x'", "DELETE FROM outcomes"],
+)
 def test_the_database_refuses_to_change_history(desk: Desk, statement: str) -> None:
     desk.open()
 

@@ -1,4 +1,6 @@
-"""Connections lost before, during and after the commit; locks held by others; a database that is away: at most one effect."""
+"""Connections lost before, during and after the commit; locks held by others; a database that is away: at most one
+effect.
+"""
 
 import contextlib
 import threading
@@ -8,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from proxy import Proxy, proxied
 
 from ledger import errors
 from ledger.append import Ledger
@@ -16,6 +17,7 @@ from ledger.append.session import Trouble, trouble_of
 from ledger.commands import Deduct
 from ledger.database import open_append_connection, open_engine
 from ledger.settings import LedgerSettings
+from proxy import Proxy, proxied
 from submissions import Desk, prove, submission
 
 FAST = LedgerSettings(statement_timeout_s=1.0, connect_timeout_s=0.5, lock_timeout_s=1, append_timeout_s=4.0)
@@ -52,7 +54,9 @@ def losing_the_answer_to_commit(proxy: Proxy, times: int) -> None:
     proxy.lose_answer_when = lose
 
 
-def test_a_commit_whose_answer_is_lost_is_found_done_and_answered_as_if_nothing_happened(far: Desk, proxy: Proxy) -> None:
+def test_a_commit_whose_answer_is_lost_is_found_done_and_answered_as_if_nothing_happened(
+    far: Desk, proxy: Proxy
+) -> None:
     account_id = far.open()
     losing_the_answer_to_commit(proxy, 1)
 
@@ -138,7 +142,9 @@ def test_killed_connections_under_load_lose_and_double_nothing(far: Desk) -> Non
     def kill_now_and_then() -> None:
         while not stop.wait(0.02):
             with far.engine.connect() as connection:
-                listed = connection.exec_driver_sql("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+                listed = connection.exec_driver_sql(
+                    "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+                )
                 for (connection_id,) in listed.fetchall():
                     with contextlib.suppress(sa.exc.DBAPIError):
                         connection.exec_driver_sql(f"KILL CONNECTION {connection_id}")
@@ -205,7 +211,13 @@ def test_the_append_connection_is_durable(tmp_path: Path) -> None:
 def test_errors_of_the_drivers_are_told_apart() -> None:
     import pymysql
 
-    known = {1205: Trouble.CONFLICT, 1213: Trouble.CONFLICT, 1020: Trouble.CONFLICT, 2013: Trouble.LOST, 2006: Trouble.LOST}
+    known = {
+        1205: Trouble.CONFLICT,
+        1213: Trouble.CONFLICT,
+        1020: Trouble.CONFLICT,
+        2013: Trouble.LOST,
+        2006: Trouble.LOST,
+    }
     for number, trouble in {**known, 1290: Trouble.UNAVAILABLE, 1040: Trouble.UNAVAILABLE}.items():
         assert trouble_of(pymysql.err.OperationalError(number, "x")) is trouble
     assert trouble_of(pymysql.err.IntegrityError(1062, "x")) is Trouble.REJECTED

@@ -101,7 +101,9 @@ def _post_mixed(url: str, accounts: list[str], seed: int, commands: int, threads
 
 
 @pytest.mark.parametrize("accounts", [1, 40], ids=["one hot account", "forty accounts"])
-def test_two_processes_of_eight_callers_leave_a_log_that_proves_itself(desk: Desk, ledger_url: str, accounts: int) -> None:
+def test_two_processes_of_eight_callers_leave_a_log_that_proves_itself(
+    desk: Desk, ledger_url: str, accounts: int
+) -> None:
     account_ids = [desk.open() for _ in range(accounts)]
     spawn = multiprocessing.get_context("spawn")
 
