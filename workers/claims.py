@@ -18,9 +18,8 @@ import sqlalchemy as sa
 
 from ledger import state
 from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED, TERMINAL, Order
-from ledger.schema import cancellation_requests
+from ledger.schema import cancellation_requests, orders
 from ledger.schema import claims as table
-from ledger.schema import orders
 
 NO_RUNNER = ""
 ENDED = (*sorted(TERMINAL), NEEDS_REVIEW)

@@ -75,9 +75,7 @@ def run_supervisor(
     return 0 if all_ended else 1
 
 
-def _look_after(
-    place: _Place, environment: Mapping[str, str], started: Callable[[Child, int], object] | None
-) -> None:
+def _look_after(place: _Place, environment: Mapping[str, str], started: Callable[[Child, int], object] | None) -> None:
     now_s = time.monotonic()
     if place.process is not None and place.process.poll() is not None:
         early = now_s - place.started_at_s < SETTLED_S

@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One thing to look after, every `interval_s`. `run` may raise anything; it must not block for longer than its time-outs."""
+    """One thing to look after, every `interval_s`. `run` may raise anything, and blocks no longer than its time-outs."""
 
     name: str
     interval_s: float

@@ -12,9 +12,8 @@ from typing import Any
 
 from agent_office import Office
 from executor_stub import Call, ExecutorStub, Reply
-from submissions import prove
-
 from ledger import log
+from submissions import prove
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = 300
@@ -28,12 +27,16 @@ from ledger.settings import LedgerSettings
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 settings = WorkerSettings(
-    executor_allow_private=True, executor_timeout_s=0.6, lease_s=2.0, executor_backoff_s=0.05, executor_backoff_max_s=0.3,
+    executor_allow_private=True, executor_timeout_s=0.6, lease_s=2.0, executor_backoff_s=0.05,
+    executor_backoff_max_s=0.3,
     executor_poll_s=0.05, executor_poll_max_s=0.2, agent_calls_max=8,
 )
 engine = open_engine(url, LedgerSettings())
 runner = Runner(
-    engine=engine, ledger=Ledger(engine, LedgerSettings()), executor_of=lambda sku: ("http", {"url": executor_url}), settings=settings
+    engine=engine,
+    ledger=Ledger(engine, LedgerSettings()),
+    executor_of=lambda sku: ("http", {"url": executor_url}),
+    settings=settings,
 )
 while True:
     runner.work(1.0)
@@ -112,7 +115,10 @@ def _prove_intents(office: Office, order_ids: list[str]) -> None:
     """Every call came after the first intent in the log."""
     with office.desk.engine.connect() as connection:
         histories = log.events_of_orders(connection, order_ids)
-    started = {order_id: next(event for event in events if event.type == "order.started") for order_id, events in histories.items()}
+    started = {
+        order_id: next(event for event in events if event.type == "order.started")
+        for order_id, events in histories.items()
+    }
     calls: Counter[str] = Counter()
     for call in office.stub.calls:
         order_id: Any = call.headers.get("idempotency-key") or call.path.rpartition("/")[2]

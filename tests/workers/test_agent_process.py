@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from agent_office import FAST, Office
 from executor_stub import Reply
-
 from workers import agent as agent_module
 from workers.agent import Agent, install, run_agent
 

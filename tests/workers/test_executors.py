@@ -62,7 +62,9 @@ def test_simulated_failures_are_a_fixed_part_of_the_orders() -> None:
 
     reports = [executor.execute(order(each), 1.0) for each in ids]
 
-    assert reports == [simulated(delay_s=0, fail_percent=30, deliver_percent=50).enquire(order(each), 1.0) for each in ids]
+    assert reports == [
+        simulated(delay_s=0, fail_percent=30, deliver_percent=50).enquire(order(each), 1.0) for each in ids
+    ]
     assert 250 < sum(isinstance(report, Failed) for report in reports) < 350
     assert all(report == Completed(delivered=5) for report in reports if isinstance(report, Completed))
 

@@ -11,9 +11,9 @@ from email.utils import format_datetime
 from ipaddress import ip_address
 
 import pytest
-from executor_stub import ExecutorStub, Reply
 from standardwebhooks import Webhook
 
+from executor_stub import ExecutorStub, Reply
 from workers.executors import addresses
 from workers.executors.addresses import AddressRefused, Unresolved, addresses_of
 from workers.executors.answers import retry_after_s
@@ -223,7 +223,9 @@ def test_retry_after_is_read_as_seconds_or_a_date() -> None:
     assert retry_after_s({"Retry-After": past}) == 0.0
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "value", ["", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT"]
+)
 def test_a_senseless_retry_after_is_ignored(value: str) -> None:
     assert retry_after_s({"Retry-After": value}) is None
 
@@ -310,5 +312,3 @@ def test_tls_needs_a_certificate_that_is_trusted(stub: ExecutorStub) -> None:
 
     assert isinstance(report, Unknown)
     assert report.code in {"executor-tls-failed", "executor-unreachable", "executor-answer-broken"}
-
-

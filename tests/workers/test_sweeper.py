@@ -6,8 +6,8 @@ import threading
 import time
 
 import sqlalchemy as sa
-from agent_office import Office
 
+from agent_office import Office
 from ledger.clock import now_us
 from ledger.schema import claims as claims_table
 from workers import claims

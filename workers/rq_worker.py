@@ -1,0 +1,120 @@
+"""An RQ worker for one queue of wake-ups: jobs run in this process, one at a time, and may be lost or doubled.
+
+One queue per worker, because a worker on several can lose a job between them. No scheduler, no retries and no cron of
+RQ: time belongs to the sweeper, which reads the database. The worker listens to no commands that come through Redis.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import redis
+import structlog
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+WORKER_TTL_S = 45
+"""How long Redis remembers a worker that says nothing; it speaks whenever its wait for a job (15 s less) ends."""
+MAINTENANCE_INTERVAL_S = 30
+CONNECT_TIMEOUT_S = 3.0
+COMMAND_RETRIES_MAX = 3
+COMMAND_PAUSE_S_MIN, COMMAND_PAUSE_S_MAX = 0.1, 2.0
+RECONNECT_PAUSE_S_MIN, RECONNECT_PAUSE_S_MAX = 0.2, 4.0
+"""Bounds of the pause between two tries to reach a Redis that is down."""
+SETTLED_S = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+class WakeUpWorker(SimpleWorker):
+    """A SimpleWorker that comes back soon after Redis does, and whom nobody can command through Redis."""
+
+    max_connection_wait_time = RECONNECT_PAUSE_S_MAX
+
+    def subscribe(self) -> None:
+        """Listen to no commands."""
+
+    def unsubscribe(self) -> None:
+        """Nothing was listened to."""
+
+    def set_shutdown_requested_date(self) -> None:
+        """Note in Redis that the worker was told to stop, if Redis can be reached: the job must not fail for it."""
+        with suppress(redis.RedisError):
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+
+def open_worker_redis(url: str) -> redis.Redis:
+    """Return a client for one worker alone: it may block for long, and repeats a command a few times.
+
+    A repeated command can take a wake-up off the queue twice; that costs time, and the sweeper makes up for it.
+    """
+    backoff = ExponentialBackoff(cap=COMMAND_PAUSE_S_MAX, base=COMMAND_PAUSE_S_MIN)
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(backoff, COMMAND_RETRIES_MAX, supported_errors=(redis.ConnectionError,)),
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        # A unix socket has no keepalive, and redis-py refuses the very word for one.
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+    )
+
+
+def serve(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> None:
+    """Run the queue's jobs until SIGTERM or SIGINT; the job that runs then is finished first.
+
+    Must be called in the main thread: RQ's limit on a job's time is a signal.
+    """
+    stop = threading.Event()
+    pause_s = RECONNECT_PAUSE_S_MIN
+    with suppress(StopRequested):
+        while not stop.is_set():
+            _stop_on_signals(stop)
+            began_s = time.monotonic()
+            if _work(queue_name, connection, job_class):
+                return
+            _stop_on_signals(stop)
+            # RQ gave up, most likely on a Redis that went away.
+            pause_s = (
+                RECONNECT_PAUSE_S_MIN
+                if time.monotonic() - began_s > SETTLED_S
+                else min(pause_s * 2, RECONNECT_PAUSE_S_MAX)
+            )
+            stop.wait(pause_s)
+
+
+def _work(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> bool:
+    """Work until RQ stops; say whether it was told to."""
+    worker: Any = None
+    try:
+        worker = WakeUpWorker(
+            [queue_name],
+            connection=connection,
+            job_class=job_class,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_S,
+            maintenance_interval=MAINTENANCE_INTERVAL_S,
+            log_job_description=False,
+        )
+        worker.work(logging_level="WARNING", with_scheduler=False)
+    except redis.RedisError as error:
+        _log.warning("queue-unreachable", queue=queue_name, error=type(error).__name__)
+    # The date is set first thing when a signal comes, whether or not a job ran then.
+    return worker is not None and worker._shutdown_requested_date is not None
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Handle signals while no worker does; RQ installs its own when it starts to work."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
