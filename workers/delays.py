@@ -12,6 +12,7 @@ from workers.settings import WorkerSettings
 GROWTH_UNKNOWN = 2.0
 GROWTH_EXECUTING = 1.5
 GROWTH_STEPS_MAX = 30
+POLL_PART_MIN = 0.25
 
 
 def after_unknown_s(calls: int, retry_after_s: float | None, settings: WorkerSettings) -> float:
@@ -26,9 +27,10 @@ def after_unknown_s(calls: int, retry_after_s: float | None, settings: WorkerSet
 
 def after_executing_s(calls: int, retry_after_s: float | None, settings: WorkerSettings) -> float:
     """Return the wait after the `calls`-th answer in a row that the order is being executed."""
-    if retry_after_s is not None:
-        return min(retry_after_s, settings.executor_retry_after_max_s)
     longest_s = min(
         settings.executor_poll_max_s, settings.executor_poll_s * GROWTH_EXECUTING ** min(calls - 1, GROWTH_STEPS_MAX)
     )
-    return longest_s * random.uniform(0.8, 1.0)
+    if retry_after_s is None:
+        return longest_s * random.uniform(0.8, 1.0)
+    # An executor that asks for no wait at all gets a short one.
+    return max(longest_s * POLL_PART_MIN, min(retry_after_s, settings.executor_retry_after_max_s))

@@ -109,5 +109,6 @@ def test_waits_grow_up_to_their_bound_and_honour_what_the_executor_asks_for() ->
     assert len(set(late)) > 50
     assert after_unknown_s(1, 42.0, SETTINGS) == 42.0
     assert after_unknown_s(1, 10_000.0, SETTINGS) == 300.0
-    assert after_executing_s(1, 0.2, SETTINGS) == 0.2
+    assert after_executing_s(1, 0.6, SETTINGS) == 0.6
+    assert after_executing_s(1, 0.0, SETTINGS) == 0.25
     assert after_executing_s(1_000, None, SETTINGS) <= 10.0
