@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+
 from agent_office import FAST, Office
 from executor_stub import Call, ExecutorStub, Reply
-from servers import PrivateMariaDB
-from submissions import Desk, prove
-
 from ledger import migrate
 from ledger.append import Ledger
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
+from servers import PrivateMariaDB
+from submissions import Desk, prove
 from workers.agent import Agent
 
 ORDERS = 60

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.clock import now_us
+from ledger.executor_settings import validate_settings
 from workers.delays import after_executing_s, after_unknown_s
+from workers.executors.http import open_http
 from workers.executors.protocol import (
     CancellationRefused,
     Cancelled,
@@ -19,7 +22,7 @@ from workers.executors.protocol import (
     Failed,
     UnusableExecutor,
 )
-from workers.executors.registry import Executors
+from workers.executors.registry import Executors, factory
 from workers.executors.simulated import SimulatedExecutor
 from workers.settings import WorkerSettings
 
@@ -112,3 +115,26 @@ def test_waits_grow_up_to_their_bound_and_honour_what_the_executor_asks_for() ->
     assert after_executing_s(1, 0.6, SETTINGS) == 0.6
     assert after_executing_s(1, 0.0, SETTINGS) == 0.25
     assert after_executing_s(1_000, None, SETTINGS) <= 10.0
+
+
+def test_a_package_can_bring_an_executor_but_not_take_over_a_built_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pigeons.py").write_text(
+        "def open_pigeons(settings, **limits):\n    return (settings['loft'], limits)\n"
+    )
+    folder = tmp_path / "pigeons-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeons\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(
+        "[orderledger.executors]\npigeon = pigeons:open_pigeons\nhttp = pigeons:open_pigeons\nlost = nowhere:open\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    opened: Any = Executors(SETTINGS).open("pigeon", {"loft": "north"})
+
+    assert opened == ("north", {"timeout_s": 10.0, "call_s_max": 15, "allow_private": False})
+    assert validate_settings("pigeon", {"anything": 1}) == []
+    assert factory("http") is open_http
+    with pytest.raises(UnusableExecutor):
+        factory("lost")
