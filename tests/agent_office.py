@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from executor_stub import ExecutorStub
-from submissions import Desk
 
+from executor_stub import ExecutorStub
 from ledger import log, state
 from ledger.clock import now_us
 from ledger.codec import canonical_json
@@ -18,6 +17,7 @@ from ledger.ids import new_id
 from ledger.orders import TERMINAL, Order
 from ledger.schema import cancellation_requests, claims
 from ledger.submission import key_digest
+from submissions import Desk
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ledger import log
 from ledger.append import Ledger
 from ledger.clock import now_us
-from ledger.errors import LedgerError, Refused, Unavailable
+from ledger.errors import LedgerError, NotFound, Refused, Unavailable
 from ledger.events import OrderStarted
 from ledger.ids import new_id
 from ledger.money import currency, format_amount
@@ -127,7 +127,7 @@ class Runner:
         candidates = self._claims.due(now_us(), free)
         if not candidates:
             return
-        executors = {sku: self._executor_of(sku) for sku in {each.order.product for each in candidates}}
+        executors = {sku: self._executor_found(sku) for sku in {each.order.product for each in candidates}}
         began_at_s, lease_until_us = time.monotonic(), now_us() + int(self._settings.lease_s * 1_000_000)
         ours = self._claims.take(candidates, lease_until_us=lease_until_us)
         ended = [each.order.order_id for each in ours if each.order.status in claims.ENDED]
@@ -146,6 +146,12 @@ class Runner:
         if ended:
             self._claims.drop(ended)
         self._begin(self._started(usable), began_at_s)
+
+    def _executor_found(self, sku: str) -> tuple[str, Mapping[str, Any]] | None:
+        try:
+            return self._executor_of(sku)
+        except NotFound:
+            return None
 
     def _opened(self, candidate: Candidate, found: tuple[str, Mapping[str, Any]] | None) -> tuple[str, Executor]:
         """Return the name and executor of a candidate. Raises UnusableExecutor with the code to park it under."""
