@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 
 from ledger import state
+from ledger.accounts import Account
 from ledger.append import statements
 from ledger.append.committer import Committer, Statistics
 from ledger.append.group import Entry, Stored, Unit, decide_group, prepare
@@ -68,6 +69,10 @@ class Ledger:
         results = read(self._engine, lambda connection: [connection.exec_driver_sql(text).fetchall() for text in texts])
         plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(results), now_us())
         return self._hydrated(plan.answers[0])
+
+    def accounts(self, account_ids: Sequence[str]) -> dict[str, Account]:
+        """Return the accounts with these ids as they are now. Raises ReadUnavailable."""
+        return read(self._engine, lambda connection: state.accounts_by_id(connection, account_ids))
 
     @property
     def statistics(self) -> Statistics:

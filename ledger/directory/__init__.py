@@ -1,0 +1,1 @@
+"""The directory: master data that does change - customers, levels, products, roles and API keys."""

@@ -1,0 +1,178 @@
+"""API keys and who they stand for.
+
+A secret is shown once; only its SHA-256 is kept, which is enough for 256 random bits. A principal is remembered for
+a moment, so that a busy client does not cost a query a request; a change made in this process is forgotten at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload
+
+from ledger.directory.changes import find, stamped, stamps, touch
+from ledger.directory.directory import Directory
+from ledger.directory.errors import BadField
+from ledger.directory.listing import Field, Listing
+from ledger.directory.models import ApiKey, Customer, Role
+from ledger.ids import new_id
+
+KIND = "api key"
+PREFIX = "olk_"
+REMEMBERED_MAX = 10_000
+
+LISTING = Listing(
+    query=sa.select(ApiKey).join(ApiKey.role).options(joinedload(ApiKey.role)),
+    id_column=ApiKey.id,
+    fields={
+        "id": Field(column=ApiKey.id),
+        "name": Field(column=ApiKey.name, textual=True),
+        "role": Field(column=Role.name, textual=True),
+        "customer_id": Field(column=ApiKey.customer_id, sortable=False),
+        "active": Field(column=ApiKey.active, parse=lambda text: int(text == "true")),
+        "created_at": Field(column=ApiKey.created_at_us, parse=int),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks: `id` is the actor of its commands; with a `customer_id` it sees that customer only."""
+
+    id: str
+    role: str
+    permissions: frozenset[str]
+    customer_id: str | None
+
+
+class Principals:
+    """Finds the principal of a secret, remembering it for `remember_s` seconds. Thread-safe."""
+
+    def __init__(self, directory: Directory, *, remember_s: float = 1.0) -> None:
+        self._directory = directory
+        self._remember_s = remember_s
+        self._known: dict[bytes, tuple[float, Principal | None]] = {}
+        self._forgetting = threading.Lock()
+
+    def of_key(self, secret: str) -> Principal | None:
+        """Return whom the secret stands for, None when it is unknown or ended."""
+        digest = secret_hash(secret)
+        remembered = self._known.get(digest)
+        now = time.monotonic()
+        if remembered is not None and now - remembered[0] < self._remember_s:
+            return remembered[1]
+        principal = principal_of(self._directory, digest)
+        with self._forgetting:
+            if len(self._known) >= REMEMBERED_MAX:
+                self._known.clear()
+            self._known[digest] = (now, principal)
+        return principal
+
+    def forget(self) -> None:
+        """Look everyone up again: a key or a role was changed."""
+        with self._forgetting:
+            self._known.clear()
+
+
+def secret_hash(secret: str) -> bytes:
+    """Return what is kept of a secret."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def principal_of(directory: Directory, digest: bytes) -> Principal | None:
+    """Return the principal of a secret's hash."""
+    with directory.reading() as session:
+        query = (
+            sa.select(ApiKey).options(joinedload(ApiKey.role)).where(ApiKey.secret_hash == digest, ApiKey.active == 1)
+        )
+        row = session.scalar(query)
+        if row is None:
+            return None
+        return Principal(
+            id=f"key:{row.id}",
+            role=row.role.name,
+            permissions=frozenset(each.permission for each in row.role.permissions),
+            customer_id=row.customer_id,
+        )
+
+
+def create_api_keys(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """Create keys by name, role and optional customer_id, all or none; return each with its secret, shown this once.
+
+    Raises BadField for a role or customer that does not exist, or a `customer` role without a customer.
+    """
+    made: list[tuple[ApiKey, str]] = []
+    with directory.writing() as session:
+        for each in contents:
+            secret = f"{PREFIX}{secrets.token_urlsafe(32)}"
+            row = ApiKey(
+                id=new_id("key"),
+                name=each["name"],
+                secret_hash=secret_hash(secret),
+                role=_role(session, each["role"]),
+                customer_id=each.get("customer_id"),
+                active=1,
+                **stamps(),
+            )
+            if row.customer_id is not None and session.get(Customer, row.customer_id) is None:
+                raise BadField(pointer="/customer_id", problem=f"no customer {row.customer_id}")
+            if row.role.name == "customer" and row.customer_id is None:
+                raise BadField(pointer="/customer_id", problem="a key with the role customer needs its customer")
+            session.add(row)
+            made.append((row, secret))
+    return [(public(row), secret) for row, secret in made]
+
+
+def read(directory: Directory, key_id: str) -> dict[str, Any]:
+    """Return the key, without its secret. Raises DirectoryNotFound."""
+    with directory.reading() as session:
+        return public(_loaded(session, key_id))
+
+
+def change(
+    directory: Directory, key_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+) -> dict[str, Any]:
+    """Rename a key, end it or let it be used again. Raises DirectoryNotFound, RevisionMismatch."""
+    with directory.writing() as session:
+        row = _loaded(session, key_id, revision=revision)
+        row.name = changes.get("name", row.name)
+        row.active = changes.get("active", row.active)
+        touch(row)
+    return public(row)
+
+
+def delete(directory: Directory, key_id: str, *, revision: int | None = None) -> None:
+    """Delete a key; what it did stays in the log under its id. Raises DirectoryNotFound, RevisionMismatch."""
+    with directory.writing() as session:
+        session.delete(_loaded(session, key_id, revision=revision))
+
+
+def public(row: ApiKey) -> dict[str, Any]:
+    """Return the key as clients see it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "role": row.role.name,
+        "customer_id": row.customer_id,
+        "active": bool(row.active),
+        **stamped(row),
+    }
+
+
+def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> ApiKey:
+    find(session, ApiKey, KIND, key_id, revision=revision)
+    return session.scalars(sa.select(ApiKey).options(joinedload(ApiKey.role)).where(ApiKey.id == key_id)).one()
+
+
+def _role(session: Session, name: str) -> Role:
+    row = session.scalar(sa.select(Role).where(Role.name == name))
+    if row is None:
+        raise BadField(pointer="/role", problem=f"no role {name}")
+    return row

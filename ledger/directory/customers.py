@@ -1,0 +1,307 @@
+"""Customers, and their accounts kept in step with them.
+
+A row is what is wanted of the account: its level's percentage, credit limit and status. A change marks the row out
+of step, the account is brought there by commands to the ledger, and the row is marked in step again with what the
+account then is. So a crash anywhere leaves a row that `reconcile` finishes, and what the ledger refuses goes back
+to what the account has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload
+
+from ledger.accounts import OPEN, SUSPENDED, Account
+from ledger.append import Ledger
+from ledger.commands import ChangeLevel, Command, OpenAccount, Reactivate, SetCreditLimit, Suspend
+from ledger.directory.changes import find, stamped, stamps, touch
+from ledger.directory.directory import Directory
+from ledger.directory.errors import BadField, InUse
+from ledger.directory.levels import discount_percent
+from ledger.directory.listing import Field, Listing
+from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
+from ledger.errors import Refused, Unavailable
+from ledger.ids import new_id
+from ledger.money import currency, format_amount, parse_amount
+from ledger.pricing import FULL_PERCENT
+from ledger.submission import Outcome, Submission
+
+KIND = "customer"
+ACTIVE, DEACTIVATED = "active", "deactivated"
+STATUSES = (ACTIVE, SUSPENDED, DEACTIVATED)
+STEP_CUSTOMERS = 500
+"""How many customers are brought in step at once."""
+INLINE_CUSTOMERS_MAX = 5_000
+"""How many a request brings in step itself; the sweeper does the rest."""
+
+LISTING = Listing(
+    query=sa.select(Customer).outerjoin(Customer.level),
+    id_column=Customer.id,
+    fields={
+        "id": Field(column=Customer.id),
+        "name": Field(column=Customer.name, textual=True),
+        "mobile": Field(column=Customer.mobile, textual=True, sortable=False),
+        "contact": Field(column=Customer.contact, textual=True, sortable=False),
+        "level_id": Field(column=Customer.level_id, sortable=False),
+        "level__name": Field(column=Level.name, textual=True, sortable=False),
+        "status": Field(column=Customer.status),
+        "currency": Field(column=Customer.currency),
+        "created_at": Field(column=Customer.created_at_us, parse=int),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks for a change, and in which request."""
+
+    actor: str
+    correlation_id: str
+
+
+SYSTEM = Asker(actor="system:directory", correlation_id="reconcile")
+
+
+def create(
+    directory: Directory, ledger: Ledger, contents: Sequence[Mapping[str, Any]], asker: Asker
+) -> list[dict[str, Any]]:
+    """Create customers and open their accounts, all rows or none; `currency` must be given. Raises BadField."""
+    rows = [
+        Customer(
+            id=new_id("cus"),
+            name=each["name"],
+            mobile=each.get("mobile"),
+            contact=each.get("contact"),
+            level_id=each.get("level_id"),
+            status=ACTIVE,
+            credit_limit_minor=_credit_limit(each.get("credit_limit", "0"), each["currency"]),
+            currency=each["currency"],
+            in_step=0,
+            **stamps(),
+        )
+        for each in contents
+    ]
+    with directory.writing() as session:
+        for index, row in enumerate(rows):
+            _ensure_level(session, row.level_id, pointer="/level_id" if len(rows) == 1 else f"/{index}/level_id")
+        session.add_all(rows)
+        _names_changed(session)
+    bring_in_step(directory, ledger, [row.id for row in rows], asker)
+    return (
+        [read(directory, row.id) for row in rows] if len(rows) == 1 else read_many(directory, [row.id for row in rows])
+    )
+
+
+def read(directory: Directory, customer_id: str) -> dict[str, Any]:
+    """Return the customer. Raises DirectoryNotFound."""
+    with directory.reading() as session:
+        return public(find(session, Customer, KIND, customer_id))
+
+
+def read_many(directory: Directory, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the customers with these ids, in that order."""
+    with directory.reading() as session:
+        found = {row.id: row for row in session.scalars(sa.select(Customer).where(Customer.id.in_(customer_ids)))}
+    return [public(found[customer_id]) for customer_id in customer_ids if customer_id in found]
+
+
+def change(
+    directory: Directory,
+    ledger: Ledger,
+    customer_id: str,
+    changes: Mapping[str, Any],
+    asker: Asker,
+    *,
+    revision: int | None = None,
+) -> dict[str, Any]:
+    """Change a customer and its account.
+
+    Raises DirectoryNotFound, RevisionMismatch, BadField, and what the ledger refuses (then nothing of the account
+    is changed).
+    """
+    with directory.writing() as session:
+        row = find(session, Customer, KIND, customer_id, revision=revision, lock=True)
+        if changes.get("currency", row.currency) != row.currency:
+            raise BadField(pointer="/currency", problem="an account keeps its currency")
+        _ensure_level(session, changes.get("level_id"), pointer="/level_id")
+        if changes.get("name", row.name) != row.name:
+            _names_changed(session)
+        for name in ("name", "mobile", "contact", "level_id", "status"):
+            if name in changes:
+                setattr(row, name, changes[name])
+        if "credit_limit" in changes:
+            row.credit_limit_minor = _credit_limit(changes["credit_limit"], row.currency)
+        if changes.keys() & {"level_id", "status", "credit_limit"}:
+            row.in_step = False
+        touch(row)
+    if not row.in_step:
+        refused = bring_in_step(directory, ledger, [customer_id], asker).get(customer_id)
+        if refused is not None:
+            raise refused
+    return read(directory, customer_id)
+
+
+def delete(
+    directory: Directory,
+    ledger: Ledger,
+    customer_id: str,
+    account: Account | None,
+    asker: Asker,
+    *,
+    revision: int | None,
+) -> bool:
+    """Delete a customer without history, deactivate one with; return whether it is gone. Its API keys end either way.
+
+    `account` is its account as it is now. Raises DirectoryNotFound, RevisionMismatch, InUse while there is money or
+    credit on it.
+    """
+    if account is not None and (account.available_minor != 0 or account.held_minor != 0):
+        raise InUse(kind=KIND, reason="its balance is not zero; settle the account first")
+    with directory.writing() as session:
+        row = find(session, Customer, KIND, customer_id, revision=revision, lock=True)
+        session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
+        row.status, row.in_step = DEACTIVATED, False
+        touch(row)
+    bring_in_step(directory, ledger, [customer_id], asker)
+    if account is not None and account.version > 1:
+        return False
+    with directory.writing() as session:
+        _names_changed(session)
+        session.delete(find(session, Customer, KIND, customer_id, lock=True))
+    return True
+
+
+def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, customers_max: int | None = None) -> int:
+    """Bring every customer that is out of step in step, in bounded steps; return how many were looked at."""
+    done = 0
+    after = ""
+    while customers_max is None or done < customers_max:
+        with directory.reading() as session:
+            waiting = sa.select(Customer.id).where(Customer.in_step == 0, Customer.id > after).order_by(Customer.id)
+            ids = list(session.scalars(waiting.limit(STEP_CUSTOMERS)))
+        if not ids:
+            break
+        bring_in_step(directory, ledger, ids, asker)
+        done += len(ids)
+        after = ids[-1]
+    return done
+
+
+def bring_in_step(
+    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker
+) -> dict[str, Refused]:
+    """Send the commands that take the accounts to where their customers' rows want them; return what was refused."""
+    refused: dict[str, Refused] = {}
+    for start in range(0, len(customer_ids), STEP_CUSTOMERS):
+        refused |= _step(directory, ledger, customer_ids[start : start + STEP_CUSTOMERS], asker)
+    return refused
+
+
+def public(row: Customer) -> dict[str, Any]:
+    """Return the customer as clients see it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "mobile": row.mobile,
+        "contact": row.contact,
+        "level_id": row.level_id,
+        "status": row.status,
+        "credit_limit": format_amount(row.credit_limit_minor, currency(row.currency)),
+        "currency": row.currency,
+        **stamped(row),
+    }
+
+
+def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
+    with directory.reading() as session:
+        query = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id.in_(customer_ids))
+        rows = list(session.scalars(query))
+    accounts = ledger.accounts([row.id for row in rows])
+    wanted = [(row.id, submission) for row in rows for submission in _commands(row, accounts.get(row.id), asker)]
+    outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=False)
+    refused: dict[str, Refused] = {}
+    for (customer_id, _), outcome in zip(wanted, outcomes, strict=True):
+        _note(customer_id, outcome, refused)
+    settled = ledger.accounts([row.id for row in rows])
+    with directory.writing() as session:
+        for row in rows:
+            account = settled.get(row.id)
+            if account is not None:
+                _settle(session, row, account, reverted=row.id in refused)
+    return refused
+
+
+def _note(customer_id: str, outcome: Outcome, refused: dict[str, Refused]) -> None:
+    if isinstance(outcome.error, Unavailable):
+        raise outcome.error
+    if isinstance(outcome.error, Refused):
+        refused.setdefault(customer_id, outcome.error)
+
+
+def _commands(row: Customer, account: Account | None, asker: Asker) -> list[Submission]:
+    percent = FULL_PERCENT if row.level is None else discount_percent(row.level)
+    wanted: list[Command] = []
+    if account is None:
+        wanted.append(
+            OpenAccount(
+                account_id=row.id,
+                currency=row.currency,
+                level_id=row.level_id,
+                discount_percent=percent,
+                credit_limit_minor=row.credit_limit_minor,
+            )
+        )
+        is_open = True
+    else:
+        if (account.level_id, account.discount_percent) != (row.level_id, percent):
+            wanted.append(ChangeLevel(account_id=row.id, level_id=row.level_id, discount_percent=percent))
+        if account.credit_limit_minor != row.credit_limit_minor:
+            wanted.append(SetCreditLimit(account_id=row.id, credit_limit_minor=row.credit_limit_minor))
+        is_open = account.status == OPEN
+    if is_open != (row.status == ACTIVE):
+        wanted.append(Reactivate(account_id=row.id) if row.status == ACTIVE else Suspend(account_id=row.id))
+    version = 0 if account is None else account.version
+    return [
+        Submission(
+            command=command,
+            actor=asker.actor,
+            idempotency_key=f"{command.KIND}:{row.id}:{version}:{row.revision}:{percent}",
+            correlation_id=asker.correlation_id,
+        )
+        for command in wanted
+    ]
+
+
+def _settle(session: Session, row: Customer, account: Account, *, reverted: bool) -> None:
+    # Only while the row is still as it was read: a change since then has its own step to come.
+    values: dict[str, Any] = {"in_step": 1}
+    if reverted:
+        status = row.status if row.status == DEACTIVATED and account.status == SUSPENDED else None
+        values |= {
+            "credit_limit_minor": account.credit_limit_minor,
+            "level_id": account.level_id,
+            "status": status or (ACTIVE if account.status == OPEN else SUSPENDED),
+            "revision": row.revision + 1,
+        }
+    session.execute(
+        sa.update(Customer).where(Customer.id == row.id, Customer.revision == row.revision).values(**values)
+    )
+
+
+def _ensure_level(session: Session, level_id: str | None, *, pointer: str) -> None:
+    if level_id is not None and session.get(Level, level_id) is None:
+        raise BadField(pointer=pointer, problem=f"no level {level_id}")
+
+
+def _credit_limit(text: str, code: str) -> int:
+    return parse_amount(text, currency(code), zero=True)
+
+
+def _names_changed(session: Session) -> None:
+    session.execute(
+        sa.update(DirectoryState).where(DirectoryState.id == 1).values(name_changes=DirectoryState.name_changes + 1)
+    )

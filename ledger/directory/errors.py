@@ -1,0 +1,76 @@
+"""What the directory can answer other than yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.errors import Conflict, LedgerError, NotFound
+
+
+@dataclass(eq=False, kw_only=True)
+class DirectoryNotFound(NotFound):
+    """Nothing of this kind has this id."""
+
+    code = "not-found"
+    message = "no {kind} {id}"
+    kind: str
+    id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class AlreadyExists(Conflict):
+    """A unique name is taken."""
+
+    code = "already-exists"
+    message = "a {kind} with this {field} exists already; choose another"
+    kind: str
+    field: str
+
+
+@dataclass(eq=False, kw_only=True)
+class InUse(Conflict):
+    """Something else still needs it."""
+
+    code = "in-use"
+    message = "the {kind} cannot be deleted: {reason}"
+    kind: str
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RevisionMismatch(Conflict):
+    """The object was changed since the client read it."""
+
+    code = "revision-mismatch"
+    message = "the {kind} was changed meanwhile and is at revision {current}; read it again and repeat the change"
+    kind: str
+    current: int
+
+
+@dataclass(eq=False, kw_only=True)
+class BadField(LedgerError):
+    """A field that refers to nothing, or cannot be set so."""
+
+    code = "invalid-fields"
+    message = "{pointer}: {problem}"
+    pointer: str
+    problem: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BulkRefused(LedgerError):
+    """Some objects of an all-or-none request were refused, so none was made: one pointer and problem for each."""
+
+    code = "invalid-fields"
+    message = "some objects were refused, so none was made"
+    errors: list[dict[str, str]]
+
+
+@dataclass(eq=False, kw_only=True)
+class BadListing(LedgerError):
+    """A filter, sort or fields parameter that the list does not know."""
+
+    code = "invalid-fields"
+    message = "{pointer}: {problem}"
+    pointer: str
+    problem: str

@@ -1,0 +1,56 @@
+"""What one may be permitted, and the roles that come ready."""
+
+from __future__ import annotations
+
+PERMISSIONS: dict[str, str] = {
+    "customers.read": "see customers",
+    "customers.write": "create and change customers, their level, credit limit and status",
+    "customers.delete": "delete or deactivate customers",
+    "levels.read": "see levels",
+    "levels.write": "create, change and delete levels",
+    "products.read": "see products",
+    "products.write": "create, change and delete products",
+    "roles.read": "see roles and their permissions",
+    "roles.write": "create, change and delete roles",
+    "api_keys.read": "see API keys (never their secrets)",
+    "api_keys.write": "create and revoke API keys",
+    "recharges.post": "add money to an account",
+    "deductions.post": "take money from an account",
+    "transactions.reverse": "reverse a recharge or a deduction",
+    "transactions.read": "see transactions",
+    "orders.place": "place orders",
+    "orders.cancel": "cancel orders",
+    "orders.read": "see and search orders",
+    "orders.resolve": "decide parked orders",
+    "balances.read": "see balances",
+    "statements.read": "see statements",
+    "commands.read": "see the outcomes of one's own commands",
+    "batches.post": "send many commands in one request; each also needs its own permission",
+    "events.read": "read the log",
+    "trial_balance.read": "see the trial balance",
+}
+"""Every permission, with what it allows."""
+
+_READS = frozenset(name for name in PERMISSIONS if name.endswith(".read"))
+_OPERATOR = frozenset(PERMISSIONS) - {"roles.write", "api_keys.read", "api_keys.write", "events.read", "roles.read"}
+_CUSTOMER = frozenset(
+    {
+        "orders.place",
+        "orders.cancel",
+        "orders.read",
+        "balances.read",
+        "transactions.read",
+        "statements.read",
+        "products.read",
+        "commands.read",
+        "batches.post",
+    }
+)
+
+ROLES: dict[str, frozenset[str]] = {
+    "admin": frozenset(PERMISSIONS),
+    "operator": _OPERATOR,
+    "auditor": _READS - {"api_keys.read"},
+    "customer": _CUSTOMER,
+}
+"""The roles that come ready."""

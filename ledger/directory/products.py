@@ -1,0 +1,203 @@
+"""Products: what can be ordered, at which price, and which executor fulfils it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.commands import ProductTerms
+from ledger.directory.changes import find, stamped, stamps, touch, unique
+from ledger.directory.directory import Directory
+from ledger.directory.errors import BadField
+from ledger.directory.listing import Field, Listing
+from ledger.directory.models import Product
+from ledger.ids import new_id
+from ledger.money import currency, format_decimal, parse_decimal
+from ledger.pricing import QUANTITY_MAX, UNIT_PRICE_DECIMALS, Tier, canonical_unit_price
+
+KIND = "product"
+SECRETS = frozenset({"secret"})
+"""Executor settings that are never shown."""
+SHOWN_SECRET = "(set)"
+
+LISTING = Listing(
+    query=sa.select(Product),
+    id_column=Product.id,
+    fields={
+        "id": Field(column=Product.id),
+        "sku": Field(column=Product.sku, textual=True),
+        "name": Field(column=Product.name, textual=True),
+        "currency": Field(column=Product.currency),
+        "unit_price": Field(column=Product.unit_price_micro, parse=lambda text: _micro(text, "KWD")),
+        "executor": Field(column=Product.executor),
+        "active": Field(column=Product.active, parse=lambda text: _boolean(text)),
+        "created_at": Field(column=Product.created_at_us, parse=int),
+    },
+)
+
+
+def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Create products, all or none; `currency` must be given. Raises AlreadyExists, BadField."""
+    rows = [
+        Product(
+            id=new_id("prd"),
+            sku=each["sku"],
+            name=each["name"],
+            unit_price_micro=_micro(each["unit_price"], each["currency"]),
+            currency=each["currency"],
+            tiers=_tiers_text(each.get("tiers") or [], each["currency"]),
+            min_quantity=each.get("min_quantity", 1),
+            max_quantity=each.get("max_quantity", QUANTITY_MAX),
+            executor=each["executor"],
+            executor_settings=json.dumps(each.get("executor_settings") or {}, ensure_ascii=False),
+            active=int(each.get("active", True)),
+            **stamps(),
+        )
+        for each in contents
+    ]
+    for row in rows:
+        _ensure_range(row)
+    with unique(KIND, "sku"), directory.writing() as session:
+        session.add_all(rows)
+    return [public(row) for row in rows]
+
+
+def read(directory: Directory, product_id: str) -> dict[str, Any]:
+    """Return the product. Raises DirectoryNotFound."""
+    with directory.reading() as session:
+        return public(find(session, Product, KIND, product_id))
+
+
+def change(
+    directory: Directory, product_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+) -> dict[str, Any]:
+    """Change a product; orders keep the price they were placed at. Sku and currency stay.
+
+    Raises DirectoryNotFound, RevisionMismatch, BadField.
+    """
+    with directory.writing() as session:
+        row = find(session, Product, KIND, product_id, revision=revision, lock=True)
+        for name in ("name", "min_quantity", "max_quantity", "executor"):
+            if name in changes:
+                setattr(row, name, changes[name])
+        if "unit_price" in changes:
+            row.unit_price_micro = _micro(changes["unit_price"], row.currency)
+        if "tiers" in changes:
+            row.tiers = _tiers_text(changes["tiers"] or [], row.currency)
+        if "active" in changes:
+            row.active = changes["active"]
+        if "executor_settings" in changes:
+            row.executor_settings = _settings_text(changes["executor_settings"] or {}, row.executor_settings)
+        _ensure_range(row)
+        touch(row)
+    return public(row)
+
+
+def delete(directory: Directory, product_id: str, *, revision: int | None = None, ordered: bool) -> bool:
+    """Delete a product, or take it off sale when it was ever `ordered`; return whether it is gone.
+
+    Raises DirectoryNotFound, RevisionMismatch.
+    """
+    with directory.writing() as session:
+        row = find(session, Product, KIND, product_id, revision=revision, lock=True)
+        if not ordered:
+            session.delete(row)
+            return True
+        row.active = False
+        touch(row)
+        return False
+
+
+def terms_of(directory: Directory, sku: str) -> ProductTerms | None:
+    """Return what an order of the product costs today, None when no product on sale has the sku."""
+    with directory.reading() as session:
+        row = session.scalar(sa.select(Product).where(Product.sku == sku, Product.active == 1))
+        if row is None:
+            return None
+        return ProductTerms(
+            sku=row.sku,
+            unit_price=_unit_price(row),
+            tiers=tuple(Tier(**tier) for tier in json.loads(row.tiers)),
+            quantity_min=row.min_quantity,
+            quantity_max=row.max_quantity,
+            currency=row.currency,
+        )
+
+
+def executor_of(directory: Directory, sku: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the name and settings of the product's executor, None when the product is gone."""
+    with directory.reading() as session:
+        row = session.scalar(sa.select(Product).where(Product.sku == sku))
+        return None if row is None else (row.executor, json.loads(row.executor_settings))
+
+
+def skus_matching(directory: Directory, text: str, *, limit: int) -> list[str]:
+    """Return the skus of up to `limit` products whose sku or name contains the text."""
+    with directory.reading() as session:
+        matching = Product.sku.contains(text, autoescape=True) | Product.name.contains(text, autoescape=True)
+        return list(session.scalars(sa.select(Product.sku).where(matching).order_by(Product.sku).limit(limit)))
+
+
+def public(row: Product) -> dict[str, Any]:
+    """Return the product as clients see it: secrets in executor settings are not shown."""
+    settings = {
+        name: SHOWN_SECRET if name in SECRETS else value for name, value in json.loads(row.executor_settings).items()
+    }
+    return {
+        "id": row.id,
+        "sku": row.sku,
+        "name": row.name,
+        "unit_price": _unit_price(row),
+        "currency": row.currency,
+        "tiers": json.loads(row.tiers),
+        "min_quantity": row.min_quantity,
+        "max_quantity": row.max_quantity,
+        "executor": row.executor,
+        "executor_settings": settings,
+        "active": bool(row.active),
+        **stamped(row),
+    }
+
+
+def _unit_price(row: Product) -> str:
+    decimals_min = currency(row.currency).exponent
+    return format_decimal(row.unit_price_micro, decimals=UNIT_PRICE_DECIMALS, decimals_min=decimals_min)
+
+
+def _micro(text: str, code: str) -> int:
+    canonical = canonical_unit_price(text, currency(code))
+    return parse_decimal(canonical, integer_digits_max=12, decimals_max=UNIT_PRICE_DECIMALS)
+
+
+def _tiers_text(tiers: Sequence[Mapping[str, Any]], code: str) -> str:
+    quantities = [tier["from_quantity"] for tier in tiers]
+    if len(set(quantities)) != len(quantities):
+        raise BadField(pointer="/tiers", problem="two tiers start at the same quantity")
+    stored = [
+        {"from_quantity": tier["from_quantity"], "unit_price": canonical_unit_price(tier["unit_price"], currency(code))}
+        for tier in sorted(tiers, key=lambda tier: int(tier["from_quantity"]))
+    ]
+    return json.dumps(stored)
+
+
+def _settings_text(wanted: Mapping[str, Any], before: str) -> str:
+    # A client that sends back what it was shown keeps the secret.
+    kept = json.loads(before)
+    merged = {
+        name: kept.get(name) if name in SECRETS and value == SHOWN_SECRET else value for name, value in wanted.items()
+    }
+    return json.dumps(merged, ensure_ascii=False)
+
+
+def _ensure_range(row: Product) -> None:
+    if not 1 <= row.min_quantity <= row.max_quantity <= QUANTITY_MAX:
+        raise BadField(pointer="/max_quantity", problem=f"quantities go from 1 to {QUANTITY_MAX}, the minimum first")
+
+
+def _boolean(text: str) -> int:
+    if text not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return int(text == "true")

@@ -1,0 +1,101 @@
+"""Roles: named sets of permissions. The ones that come ready can be widened or narrowed, but not deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.directory.changes import find, stamped, stamps, touch, unique
+from ledger.directory.directory import Directory
+from ledger.directory.errors import BadField, InUse
+from ledger.directory.listing import Field, Listing
+from ledger.directory.models import ApiKey, Role, RolePermission
+from ledger.directory.permissions import PERMISSIONS
+from ledger.ids import new_id
+
+KIND = "role"
+ADMIN = "admin"
+
+LISTING = Listing(
+    query=sa.select(Role),
+    id_column=Role.id,
+    fields={
+        "id": Field(column=Role.id),
+        "name": Field(column=Role.name, textual=True),
+        "builtin": Field(column=Role.builtin, parse=lambda text: int(text == "true")),
+        "created_at": Field(column=Role.created_at_us, parse=int),
+    },
+)
+
+
+def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Create roles, all or none. Raises AlreadyExists, BadField for an unknown permission."""
+    rows = [
+        Role(id=new_id("rol"), name=each["name"], builtin=0, permissions=_permissions(each["permissions"]), **stamps())
+        for each in contents
+    ]
+    with unique(KIND, "name"), directory.writing() as session:
+        session.add_all(rows)
+    return [public(row) for row in rows]
+
+
+def read(directory: Directory, role_id: str) -> dict[str, Any]:
+    """Return the role. Raises DirectoryNotFound."""
+    with directory.reading() as session:
+        return public(find(session, Role, KIND, role_id))
+
+
+def change(
+    directory: Directory, role_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+) -> dict[str, Any]:
+    """Rename a role of one's own, or change what a role permits; `admin` keeps everything.
+
+    Raises DirectoryNotFound, RevisionMismatch, AlreadyExists, BadField.
+    """
+    with unique(KIND, "name"), directory.writing() as session:
+        row = find(session, Role, KIND, role_id, revision=revision, lock=True)
+        if changes.get("name", row.name) != row.name:
+            if row.builtin:
+                raise BadField(pointer="/name", problem="a role that came ready keeps its name")
+            row.name = changes["name"]
+        if "permissions" in changes:
+            if row.name == ADMIN and row.builtin:
+                raise BadField(pointer="/permissions", problem="admin keeps every permission")
+            wanted = {each.permission: each for each in _permissions(changes["permissions"])}
+            kept = [each for each in row.permissions if wanted.pop(each.permission, None) is not None]
+            row.permissions = [*kept, *wanted.values()]
+        touch(row)
+        session.flush()
+    return public(row)
+
+
+def delete(directory: Directory, role_id: str, *, revision: int | None = None) -> None:
+    """Delete a role of one's own that no key has. Raises DirectoryNotFound, RevisionMismatch, InUse."""
+    with directory.writing() as session:
+        row = find(session, Role, KIND, role_id, revision=revision, lock=True)
+        if row.builtin:
+            raise InUse(kind=KIND, reason="it came ready")
+        count = session.scalar(sa.select(sa.func.count()).where(ApiKey.role_id == role_id))
+        if count:
+            raise InUse(kind=KIND, reason=f"{count} API keys have it")
+        session.delete(row)
+
+
+def public(row: Role) -> dict[str, Any]:
+    """Return the role as clients see it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "builtin": bool(row.builtin),
+        "permissions": sorted(each.permission for each in row.permissions),
+        **stamped(row),
+    }
+
+
+def _permissions(names: Sequence[str]) -> list[RolePermission]:
+    for name in names:
+        if name not in PERMISSIONS:
+            raise BadField(pointer="/permissions", problem=f"no permission {name}; there are {', '.join(PERMISSIONS)}")
+    return [RolePermission(permission=name) for name in dict.fromkeys(names)]
