@@ -1,0 +1,40 @@
+"""A worker process of one queue: ``python -m workers.child <target> <pid of the supervisor>``.
+
+Reads its settings from the environment, makes what the target's jobs need, and serves the queue until it is told to
+stop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+
+from projections.jobs import WakeUpJob, queue_name
+from projections.settings import ProjectionSettings
+
+from workers.agent import install
+from workers.orphans import end_with_parent
+from workers.process import AGENT, Process
+from workers.rq_worker import open_worker_redis, serve
+from workers.settings import WorkerSettings
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the target's queue."""
+    target, parent = arguments
+    end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
+    with ExitStack() as closing:
+        if target == AGENT:
+            process = Process(os.environ)
+            closing.callback(process.close)
+            agent = process.agent()
+            closing.callback(agent.close)
+            install(agent)
+        redis_url = ProjectionSettings.from_environment(os.environ).queue_redis_url
+        serve(queue_name(target), open_worker_redis(redis_url), WakeUpJob)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""The maintenance process: the sweeper with everything that must be looked after."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+
+from projections.sweep import sweep as sweep_projections
+
+from ledger.directory.customers import reconcile
+from workers.process import Process
+from workers.sweeper import Part, claims_part, orders_part, sweep
+
+RECONCILED_CUSTOMERS_MAX = 2_000
+"""Customers brought in step with the ledger in one sweep; more wait for the next."""
+
+
+def run_maintenance(
+    environment: Mapping[str, str], *, more_parts: Sequence[Part] = (), stop: threading.Event | None = None
+) -> int:
+    """Sweep until SIGTERM, SIGINT or `stop`; `more_parts` are looked after too. Signals only in the main thread."""
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    process = Process(environment)
+    try:
+        sweep([*parts_of(process), *more_parts], stop)
+    finally:
+        process.close()
+    return 0
+
+
+def parts_of(process: Process) -> list[Part]:
+    """Return what there is to look after."""
+    often_s, rarely_s = process.settings.sweep_interval_s, process.settings.sweep_slow_interval_s
+    return [
+        Part(
+            name="projections",
+            interval_s=often_s,
+            run=lambda: sweep_projections(process.projection_settings, process.queue_redis, process.engine),
+        ),
+        orders_part(process.engine, process.wake_agent, often_s),
+        claims_part(process.engine, rarely_s),
+        Part(
+            name="directory",
+            interval_s=rarely_s,
+            run=lambda: reconcile(process.directory, process.ledger, customers_max=RECONCILED_CUSTOMERS_MAX),
+        ),
+    ]
