@@ -106,12 +106,14 @@ def principal_of(directory: Directory, digest: bytes) -> Principal | None:
 def create_api_keys(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any], str]]:
     """Create keys by name, role and optional customer_id, all or none; return each with its secret, shown this once.
 
+    A `secret` may be given by whoever sets up a machine beforehand; otherwise it is made.
+
     Raises BadField for a role or customer that does not exist, or a `customer` role without a customer.
     """
     made: list[tuple[ApiKey, str]] = []
     with directory.writing() as session:
         for each in contents:
-            secret = f"{PREFIX}{secrets.token_urlsafe(32)}"
+            secret = each.get("secret") or f"{PREFIX}{secrets.token_urlsafe(32)}"
             row = ApiKey(
                 id=new_id("key"),
                 name=each["name"],

@@ -1,0 +1,28 @@
+"""A process of `orderledger up`: ``python -m orderledger.child <role> <pid of up>``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from api.serve import serve
+from api.settings import ApiSettings
+from workers.maintenance import run_maintenance
+from workers.orphans import end_with_parent
+from workers.settings import WorkerSettings
+
+API, MAINTENANCE = "api", "maintenance"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the role until told to stop."""
+    role, parent = arguments
+    end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
+    if role == MAINTENANCE:
+        return run_maintenance(os.environ)
+    settings = ApiSettings.from_environment(os.environ)
+    return serve(settings.host, settings.port, settings.api_workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

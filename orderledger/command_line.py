@@ -1,0 +1,312 @@
+"""The `orderledger` command: every part of the service, started and looked after from one place.
+
+Exit codes: 0 good, 1 a finding, 2 cannot tell or wrong use. Errors are one line on standard error that says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ledger.errors import LedgerError
+
+EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
+
+
+class Commands(click.Group):
+    """A group whose commands end in one line when the ledger says no."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; turn a LedgerError into exit code 2 and its message."""
+        try:
+            return super().invoke(context)
+        except LedgerError as error:
+            click.echo(f"orderledger: {error}", err=True)
+            context.exit(EXIT_CANNOT_TELL)
+
+
+def main() -> None:
+    """Run the command line."""
+    group(prog_name="orderledger")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orderledger", message="%(version)s")
+def group() -> None:
+    """An event-sourced ledger of prepaid money and orders.
+
+    Settings come from ORDERLEDGER_… variables; without any, everything lives in ./var on SQLite and an embedded Redis.
+    """
+
+
+# -- the whole service ---------------------------------------------------------------------------------------------
+
+
+@group.command("up")
+@click.option("--data", metavar="DIR", help="Where the embedded default keeps its data (ORDERLEDGER_DATA, else ./var).")
+@click.option("--host", metavar="H", help="Address to listen on (ORDERLEDGER_HOST, else 127.0.0.1).")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="Port to listen on; 0 picks a free one.")
+@click.option("--demo", is_flag=True, help="Fill an empty ledger with demonstration data.")
+def up_command(data: str | None, host: str | None, port: int | None, demo: bool) -> None:  # noqa: FBT001
+    """Run everything on this machine: API, workers, agent, and Redis when none is configured. Ctrl-C stops it."""
+    from orderledger.logs import configure_logs
+    from orderledger.up import up
+
+    configure_logs()
+    sys.exit(up(os.environ, data=data, host=host, port=port, with_demo=demo, say=_say))
+
+
+@group.command("api")
+@click.option("--host", metavar="H", help="Address to listen on (ORDERLEDGER_HOST).")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="Port to listen on (ORDERLEDGER_PORT).")
+@click.option("--workers", metavar="W", type=click.IntRange(1, 64), help="Server processes (ORDERLEDGER_API_WORKERS).")
+def api_command(host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve the HTTP API."""
+    from api.serve import serve
+    from api.settings import ApiSettings
+
+    environment = _environment()
+    os.environ.update(environment)
+    settings = ApiSettings.from_environment(environment)
+    chosen_port = settings.port if port is None else port
+    sys.exit(serve(host or settings.host, chosen_port, workers or settings.api_workers))
+
+
+@group.group("worker")
+def worker_group() -> None:
+    """Run the workers of one kind."""
+
+
+@worker_group.command("projections")
+def projections_worker() -> None:
+    """Keep the read models in Redis up with the log."""
+    from orderledger.logs import configure_logs
+    from workers.roles import run_projection_workers
+
+    configure_logs()
+    sys.exit(run_projection_workers(_environment()))
+
+
+@worker_group.command("agent")
+def agent_worker() -> None:
+    """Execute orders in the outside systems."""
+    from orderledger.logs import configure_logs
+    from workers.roles import run_agent_workers
+
+    configure_logs()
+    sys.exit(run_agent_workers(_environment()))
+
+
+@worker_group.command("maintenance")
+def maintenance_worker() -> None:
+    """Find what lost wake-ups and crashes left undone."""
+    from orderledger.logs import configure_logs
+    from workers.maintenance import run_maintenance
+
+    configure_logs()
+    sys.exit(run_maintenance(_environment()))
+
+
+# -- the databases -------------------------------------------------------------------------------------------------
+
+
+@group.group("db")
+def db_group() -> None:
+    """Look after the databases."""
+
+
+@db_group.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the databases to the current schema."""
+    from orderledger.surroundings import migrate, prepare
+
+    migrate(prepare(os.environ))
+    _say("the databases are at the current schema")
+
+
+@db_group.command("current")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def db_current(as_json: bool) -> None:  # noqa: FBT001
+    """Show which schema the databases are at; exit code 1 when an upgrade is due."""
+    from orderledger.schemas import schema_revisions
+
+    revisions = schema_revisions(_environment())
+    if as_json:
+        click.echo(json.dumps({"histories": revisions}))
+    else:
+        for each in revisions:
+            click.echo(f"{each['history']}: {each['current'] or 'empty'} (current schema: {each['wanted']})")
+    if any(each["current"] != each["wanted"] for each in revisions):
+        sys.exit(EXIT_FINDING)
+
+
+@db_group.command("grants")
+@click.option("--user", default="orderledger", show_default=True, help="The service's database user.")
+@click.option("--host", default="localhost", show_default=True, help="Where the user connects from.")
+@click.option("--database", help="The log's database; default from the URL.")
+@click.option("--directory", help="The directory's database; default from the URL, else the log's.")
+def db_grants(user: str, host: str, database: str | None, directory: str | None) -> None:
+    """Print the least privileges of the service's user, for an administrator to run on MariaDB or MySQL."""
+    from ledger.grants import grants
+    from orderledger.schemas import database_names
+
+    log_name, directory_name = database_names(_environment())
+    try:
+        statements = grants(database or log_name or "orderledger", user, host, directory=directory or directory_name)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo("\n".join(statements))
+
+
+# -- access --------------------------------------------------------------------------------------------------------
+
+
+@group.group("api-key")
+def api_key_group() -> None:
+    """Keys of machine clients."""
+
+
+@api_key_group.command("create")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--role", required=True, help="Its role: admin, operator, auditor, customer, or one of your own.")
+@click.option("--customer", "customer_id", help="Let it see this customer only.")
+def api_key_create(name: str, role: str, customer_id: str | None) -> None:
+    """Make a key and print its secret, once, alone on standard output."""
+    from ledger.directory.access import create_api_keys
+    from orderledger.opening import opened_directory
+
+    with opened_directory(_environment()) as directory:
+        ((key, secret),) = create_api_keys(directory, [{"name": name, "role": role, "customer_id": customer_id}])
+    _say(f"API key {key['id']} ({key['role']}) was made; its secret is shown only now:")
+    click.echo(secret)
+
+
+# -- read models ---------------------------------------------------------------------------------------------------
+
+
+@group.group("projections")
+def projections_group() -> None:
+    """Look after the read models."""
+
+
+@projections_group.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def projections_status(as_json: bool) -> None:  # noqa: FBT001
+    """Show how far behind the log each read model is; exit code 1 when one is stopped."""
+    from orderledger.read_models import status
+
+    found = status(_environment())
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo(f"head of the log: {found['head']}")
+        for each in found["projections"]:
+            behind = f"{each['lag_events']} events, {each['lag_s']:.1f} s behind"
+            click.echo(f"{each['name']:<14} {each['state']:<10} at {each['position']}, {behind}")
+    if any(each["state"] == "stopped" for each in found["projections"]):
+        sys.exit(EXIT_FINDING)
+
+
+@projections_group.command("rebuild")
+@click.argument("name")
+def projections_rebuild(name: str) -> None:
+    """Make a read model again beside the live one, then switch."""
+    from orderledger.read_models import rebuild
+
+    _say(f"{name} was rebuilt to position {rebuild(_environment(), name)}")
+
+
+@projections_group.command("diff")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def projections_diff(name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Compare a read model with a replay of the log to the same position; exit code 1 when they differ."""
+    from orderledger.read_models import diff
+
+    found = diff(_environment(), name)
+    if as_json:
+        click.echo(json.dumps(found))
+    elif not found["differences"]:
+        click.echo(f"{name} equals the replay to position {found['position']}")
+    else:
+        click.echo(f"{name} differs from the replay to position {found['position']}:")
+        for each in found["differences"]:
+            click.echo(f"  {each['key']}: stored {each['stored']!r}, replayed {each['replayed']!r}")
+        click.echo(f"mend it with: orderledger projections rebuild {name}")
+    if found["differences"]:
+        sys.exit(EXIT_FINDING)
+
+
+# -- work in bulk, checks ------------------------------------------------------------------------------------------
+
+
+@group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--results", type=click.Path(dir_okay=False, path_type=Path), help="Per-line results (FILE.results.ndjson)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def import_command(file: Path, results: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Post the commands of a CSV or NDJSON file; run it again to go on after an interruption, nothing is doubled."""
+    from orderledger.import_file import import_file
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    summary = import_file(_environment(), file, results or file.with_name(file.name + ".results.ndjson"))
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        click.echo(
+            f"{summary['accepted']} accepted, {summary['replayed']} done before, {summary['refused']} refused, "
+            f"{summary['invalid']} not understood; per line: {summary['results']}"
+        )
+    if summary["refused"] or summary["invalid"]:
+        sys.exit(EXIT_FINDING)
+
+
+@group.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor_command(as_json: bool) -> None:  # noqa: FBT001
+    """Check settings and servers against what is safe, and say how to mend what is not."""
+    from orderledger.doctor import examine
+
+    findings = examine(_environment())
+    if as_json:
+        click.echo(json.dumps({"findings": findings}))
+    else:
+        for each in findings:
+            mark = {"good": "✓", "warning": "!", "bad": "✗"}[each["state"]]
+            click.echo(f"{mark} {each['check']}: {each['finding']}" + (f" → {each['mend']}" if each["mend"] else ""))
+    if any(each["state"] == "bad" for each in findings):
+        sys.exit(EXIT_FINDING)
+
+
+@group.command("settings")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def settings_command(as_json: bool) -> None:  # noqa: FBT001
+    """List every setting with its default and, where it is set, its value; secrets are not shown."""
+    from orderledger.reference import settings_in_force
+
+    listed = settings_in_force(os.environ)
+    if as_json:
+        click.echo(json.dumps(listed))
+        return
+    for each in listed:
+        shown = each["value"] if each["value"] is not None else f"{each['default']} (default)"
+        click.echo(f"{each['variable']} = {shown}\n    {each['help']}")
+
+
+def _environment() -> Mapping[str, str]:
+    from orderledger.surroundings import complete
+
+    return complete(os.environ)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

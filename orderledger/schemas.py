@@ -1,0 +1,33 @@
+"""Which schema the databases are at, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.migrate import current, head
+from ledger.reading import read
+from ledger.settings import PREFIX
+from orderledger.opening import opened_directory, opened_engine
+
+
+def schema_revisions(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return history, current and wanted revision of the log's and the directory's schema."""
+    with opened_engine(environment) as engine, opened_directory(environment) as directory:
+        found = {
+            "log": read(engine, lambda connection: current(connection, "log")),
+            "directory": read(directory.engine, lambda connection: current(connection, "directory")),
+        }
+    return [{"history": name, "current": revision, "wanted": head(name)} for name, revision in found.items()]
+
+
+def database_names(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the names of the log's and the directory's database, empty where there is none (SQLite)."""
+    names = []
+    for variable in ("DATABASE_URL", "DIRECTORY_URL"):
+        url = environment.get(PREFIX + variable) or environment[PREFIX + "DATABASE_URL"]
+        parsed = sa.make_url(url)
+        names.append("" if parsed.get_backend_name() == "sqlite" else parsed.database or "")
+    return names[0], names[1]

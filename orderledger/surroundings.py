@@ -1,0 +1,89 @@
+"""The environment a command runs in, completed with the embedded default.
+
+What is configured stays as it is. What is not is filled in from the data directory, so that every command of one data
+directory finds the same database, the same Redis and the same secret.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from api.settings import ApiSettings
+from ledger.database import database_url
+from ledger.migrate import upgrade
+from ledger.settings import PREFIX, Declaration, LedgerSettings, declarations, read_settings, refuse_unknown_settings
+from orderledger import embedded
+from orderledger.settings import CommandSettings
+from projections.settings import ProjectionSettings
+from workers.settings import WorkerSettings
+
+SETTINGS_CLASSES = (LedgerSettings, ProjectionSettings, WorkerSettings, ApiSettings, CommandSettings)
+SECRET_FILE = "secret-key"
+
+
+def known_settings() -> list[Declaration]:
+    """Return every setting of the product, in the order of the reference."""
+    return [declaration for settings_class in SETTINGS_CLASSES for declaration in declarations(settings_class)]
+
+
+def complete(environment: Mapping[str, str], *, data: str | None = None) -> dict[str, str]:
+    """Return the environment with the embedded default filled in; `data` overrides the data directory.
+
+    Raises BadSetting for a variable with our prefix that does not exist, or one that cannot be used.
+    """
+    completed = dict(environment)
+    if data is not None:
+        completed[PREFIX + "DATA"] = data
+    refuse_unknown_settings(completed, known_settings())
+    for settings_class in SETTINGS_CLASSES:
+        read_settings(settings_class, completed)
+    ledger_settings = read_settings(LedgerSettings, completed)
+    directory = Path(ledger_settings.data).resolve()
+    completed[PREFIX + "DATA"] = str(directory)
+    completed[PREFIX + "DATABASE_URL"] = database_url(ledger_settings)
+    if not completed.get(PREFIX + "REDIS_URL"):
+        completed[PREFIX + "REDIS_URL"] = embedded.redis_url(directory)
+    if not completed.get(PREFIX + "SECRET_KEY"):
+        secret = _secret_in(directory)
+        if secret:
+            completed[PREFIX + "SECRET_KEY"] = secret
+    return completed
+
+
+def uses_embedded_redis(environment: Mapping[str, str]) -> bool:
+    """Say whether no Redis is configured."""
+    return not environment.get(PREFIX + "REDIS_URL")
+
+
+def prepare(environment: Mapping[str, str], *, data: str | None = None) -> dict[str, str]:
+    """Make the data directory with its secret, and return the completed environment."""
+    completed = complete(environment, data=data)
+    directory = Path(completed[PREFIX + "DATA"])
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not completed.get(PREFIX + "SECRET_KEY"):
+        _make_secret(directory / SECRET_FILE)
+    return complete(completed)
+
+
+def migrate(completed: Mapping[str, str]) -> None:
+    """Bring the configured databases to the current schema."""
+    upgrade(completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""))
+
+
+def _secret_in(directory: Path) -> str:
+    try:
+        return (directory / SECRET_FILE).read_text("ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _make_secret(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")

@@ -1,0 +1,105 @@
+"""Everything in one process group, for one machine: Redis if none is configured, the API, the workers, maintenance.
+
+Processes are started and kept running by the supervisor of workers, and end in order: first those that use Redis, then
+Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from api.settings import ApiSettings
+from ledger.settings import PREFIX
+from orderledger import demo
+from orderledger.embedded import EmbeddedRedis
+from orderledger.surroundings import migrate, prepare, uses_embedded_redis
+from projections.wake import TARGETS
+from workers.process import AGENT
+from workers.settings import WorkerSettings
+from workers.supervisor import Child, run_supervisor
+
+READY_S_MAX = 60.0
+LOOK_INTERVAL_S = 0.1
+
+Say = Callable[[str], None]
+
+
+def up(
+    environment: Mapping[str, str], *, data: str | None, host: str | None, port: int | None, with_demo: bool, say: Say
+) -> int:
+    """Run the whole service until Ctrl-C or SIGTERM; return the exit code."""
+    wanted = dict(environment)
+    if host is not None:
+        wanted[PREFIX + "HOST"] = host
+    if port is not None:
+        wanted[PREFIX + "PORT"] = str(port)
+    wanted.setdefault(PREFIX + "EXECUTOR_ALLOW_PRIVATE", "true")
+    brings_redis = uses_embedded_redis(wanted)
+    completed = prepare(wanted, data=data)
+    settings = ApiSettings.from_environment(completed)
+    completed[PREFIX + "PORT"] = str(settings.port or _free_port(settings.host))
+    with ExitStack() as stack:
+        if brings_redis:
+            stack.enter_context(EmbeddedRedis(Path(completed[PREFIX + "DATA"])))
+        migrate(completed)
+        address = f"http://{_shown(settings.host)}:{completed[PREFIX + 'PORT']}"
+        secret = demo.fill(completed, say) if with_demo else None
+        stop = threading.Event()
+        threading.Thread(target=_announce, args=(address, secret, stop, say), daemon=True).start()
+        return run_supervisor(
+            _children(completed),
+            environment=completed,
+            stop_timeout_s=WorkerSettings.from_environment(completed).stop_timeout_s,
+            stop=stop,
+        )
+
+
+def _children(completed: Mapping[str, str]) -> list[Child]:
+    agents = WorkerSettings.from_environment(completed).agent_processes
+    targets = [target for target in TARGETS if target != AGENT] + [AGENT] * agents
+    return [
+        Child(name="api", module="orderledger.child", arguments=("api",)),
+        *(Child(name=target, module="workers.child", arguments=(target,)) for target in targets),
+        Child(name="maintenance", module="orderledger.child", arguments=("maintenance",)),
+    ]
+
+
+def _announce(address: str, secret: str | None, stop: threading.Event, say: Say) -> None:
+    ends_at_s = time.monotonic() + READY_S_MAX
+    while not stop.wait(LOOK_INTERVAL_S):
+        if _answers(f"{address}/healthz"):
+            break
+        if time.monotonic() > ends_at_s:
+            say(f"the API did not answer at {address} within {READY_S_MAX:g} s; see the messages above")
+            return
+    say(f"orderledger is ready at {address} (API page: {address}/docs); Ctrl-C stops everything")
+    if secret is not None:
+        say(f"demo API key (role admin): {secret}")
+        say(f'try: curl -H "Authorization: Bearer {secret}" {address}/v1/customers')
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return isinstance(json.load(answer), dict)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _shown(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
