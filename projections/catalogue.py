@@ -1,0 +1,22 @@
+"""The read models there are, by name, and how each is folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ledger.events import Recorded
+from projections import balances
+from projections.steps import Reader, Step
+
+Fold = Callable[[Sequence[Recorded], Reader], Step]
+
+FOLDS: Mapping[str, Fold] = {
+    balances.NAME: balances.fold,
+}
+
+
+def fold_of(name: str) -> Fold:
+    """Return the fold of a projection. Raises ValueError for an unknown name."""
+    if name not in FOLDS:
+        raise ValueError(f"no such projection: {name}")
+    return FOLDS[name]

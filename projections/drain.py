@@ -1,0 +1,128 @@
+"""Bring a read model up to date with the log: the job that a wake-up runs.
+
+Any number may run at once and be killed at any moment: a step counts only if the checkpoint is where it was computed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import redis
+import sqlalchemy as sa
+import structlog
+
+from ledger import log
+from ledger.events import Recorded
+from projections import generations
+from projections.catalogue import fold_of
+from projections.context import Context, context
+from projections.generations import Checkpoint, Generation
+from projections.steps import Step, Unappliable
+from projections.wake import clear_flag, wake
+
+RUN_S = 19.0
+"""Longest run of one job; RQ's own limit is above it."""
+LINGER_S = 0.2
+"""How long to look for more before ending: starting a job costs more than looking."""
+POLL_S = 0.02
+
+_log = structlog.get_logger(__name__)
+
+
+def drain(name: str) -> None:
+    """Apply what the log has to the live generation of a projection."""
+    drain_with(context(), name)
+
+
+def drain_with(use: Context, name: str, *, run_s: float = RUN_S, linger_s: float = LINGER_S) -> None:
+    """Apply events until none came for `linger_s`; after `run_s` ask for another run instead."""
+    fold_of(name)
+    # First of all: what is appended from here on may wake again, what was appended before is read below.
+    clear_flag(use.queue_redis, name)
+    ends_at_s = time.monotonic() + run_s
+    idle_until_s = time.monotonic() + linger_s
+    while True:
+        applied = drain_once(use.engine, use.redis, name, use.settings.batch_events)
+        now_s = time.monotonic()
+        if applied is None or (applied == 0 and now_s >= idle_until_s):
+            return
+        if now_s >= ends_at_s:
+            clear_flag(use.queue_redis, name)
+            wake(use.queue_redis, name)
+            return
+        if applied == 0:
+            time.sleep(POLL_S)
+        else:
+            idle_until_s = now_s + linger_s
+
+
+def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: int) -> int | None:
+    """Apply one batch to the live generation, making one when there is none.
+
+    Return how many events were applied, by whomever; 0: none are left; None: it is stopped.
+    """
+    live = generations.live(client, name) or generations.start(client, name)
+    checkpoint = live.checkpoint()
+    if checkpoint is None:
+        # Only the data went, by someone's hand: what is left has no known position.
+        generations.start(client, name, instead_of=live.generation)
+        return 1
+    if live.stopped() is not None:
+        return None
+    with engine.connect() as connection:
+        # The event at the checkpoint comes along to see that this is the log the read model was made from.
+        events = log.events_after(connection, max(0, checkpoint.position - 1), batch_events + 1)
+        if checkpoint.position > 0:
+            if not events or events[0].position != checkpoint.position or events[0].leaf_hash.hex() != checkpoint.leaf:
+                if _is_another_log(connection, checkpoint):
+                    _log.warning("read-model-of-another-log", projection=name, position=checkpoint.position)
+                    generations.start(client, name, instead_of=live.generation)
+                    return 1
+                live.stop(checkpoint.position, "the log has no such event any more")
+                return None
+            events = events[1:]
+    events = events[:batch_events]
+    try:
+        return apply_batch(live, checkpoint, events)
+    except Unappliable as stop:
+        _log.error("projection-stopped", projection=name, position=stop.position, reason=stop.reason)
+        live.stop(stop.position, stop.reason)
+        return None
+
+
+def apply_batch(generation: Generation, checkpoint: Checkpoint, events: Sequence[Recorded]) -> int:
+    """Apply events that follow the checkpoint, up to the first that cannot be; return how many.
+
+    Raises Unappliable when that is the very first one.
+    """
+    follow = [each for number, each in enumerate(events, 1) if each.position == checkpoint.position + number]
+    if not follow:
+        if events:
+            raise Unappliable(checkpoint.position + 1, "it is missing in the log")
+        return 0
+    step, follow = _fold(generation, follow)
+    last = follow[-1]
+    after = Checkpoint(position=last.position, leaf=last.leaf_hash.hex(), at_us=last.recorded_at_us)
+    generation.apply(step, before=checkpoint, after=after)
+    # When it was not applied, someone else was faster, and there is something to look for all the same.
+    return len(follow)
+
+
+def _fold(generation: Generation, events: list[Recorded]) -> tuple[Step, list[Recorded]]:
+    fold = fold_of(generation.name)
+    try:
+        return fold(events, generation), events
+    except Unappliable as stop:
+        good = [each for each in events if each.position < stop.position]
+        if not good:
+            raise
+        return fold(good, generation), good
+
+
+def _is_another_log(connection: sa.Connection, checkpoint: Checkpoint) -> bool:
+    """Say whether the log ends before the checkpoint, or has another event there."""
+    event = log.event_at(connection, checkpoint.position)
+    if event is None:
+        return log.head(connection).position < checkpoint.position
+    return event.leaf_hash.hex() != checkpoint.leaf

@@ -1,0 +1,156 @@
+"""Generations of a read model: each is filled from position 1 on, one at a time is live.
+
+Data and checkpoint of a generation change together or not at all. When Redis loses everything, the pointer to the
+live generation goes too, and the next drain starts another one from the beginning of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import redis
+
+from projections import keys
+from projections.steps import Step
+
+DELETE_KEYS_MAX = 500
+"""Keys deleted in one go, so that no other client waits long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """How far a generation is: the last position applied, that event's leaf hash and time."""
+
+    position: int
+    leaf: str
+    at_us: int
+
+
+@cache
+def script(name: str) -> str:
+    """Return the text of one of the package's Lua scripts."""
+    return (Path(__file__).parent / f"{name}.lua").read_text()
+
+
+def run_script(client: redis.Redis, name: str, script_keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    """Run one of the package's scripts, loading it when Redis does not know it (any more)."""
+    return _registered(client, name)(keys=list(script_keys), args=list(arguments))
+
+
+def _registered(client: redis.Redis, name: str) -> Any:
+    return client.register_script(script(name))
+
+
+class Generation:
+    """One generation of one projection in Redis."""
+
+    def __init__(self, client: redis.Redis, name: str, generation: str) -> None:
+        self.client = client
+        self.name = name
+        self.generation = generation
+        self.prefix = keys.data(name, generation)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return how far it is; None when it is gone."""
+        values = cast(
+            "list[bytes | None]",
+            self.client.hmget(keys.checkpoint(self.name, self.generation), ["position", "leaf", "at_us"]),
+        )
+        return checkpoint_of(values)
+
+    def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
+        """Return the value of each (hash, field)."""
+        if not wanted:
+            return []
+        by_key: dict[str, list[str]] = {}
+        for key, field in wanted:
+            by_key.setdefault(key, []).append(field)
+        pipeline = self.client.pipeline(transaction=False)
+        for key, names in by_key.items():
+            pipeline.hmget(self.prefix + key, names)
+        found = {
+            (key, field): value
+            for (key, names), values in zip(by_key.items(), pipeline.execute(), strict=True)
+            for field, value in zip(names, values, strict=True)
+        }
+        return [None if (value := found[each]) is None else value.decode() for each in wanted]
+
+    def apply(self, step: Step, *, before: Checkpoint, after: Checkpoint) -> bool:
+        """Apply a step computed at `before`; False when someone else moved the checkpoint, or it is gone."""
+        done = run_script(
+            self.client,
+            "apply",
+            [keys.checkpoint(self.name, self.generation)],
+            [str(before.position), str(after.position), after.leaf, str(after.at_us), step.commands(self.prefix)],
+        )
+        return bool(done)
+
+    def stop(self, position: int, reason: str) -> None:
+        """Note that the event at this position cannot be applied."""
+        self.client.hset(
+            keys.stopped(self.name, self.generation), mapping={"position": str(position), "reason": reason}
+        )
+
+    def stopped(self) -> tuple[int, str] | None:
+        """Return position and reason when it is stopped."""
+        values = cast(
+            "list[bytes | None]",
+            self.client.hmget(keys.stopped(self.name, self.generation), ["position", "reason"]),
+        )
+        return None if values[0] is None else (int(values[0]), (values[1] or b"").decode())
+
+    def resume(self) -> None:
+        """Forget that it was stopped."""
+        self.client.delete(keys.stopped(self.name, self.generation))
+
+
+def checkpoint_of(values: Sequence[bytes | None]) -> Checkpoint | None:
+    """Build a checkpoint from position, leaf and time as stored; None when there is none."""
+    if values[0] is None:
+        return None
+    return Checkpoint(position=int(values[0]), leaf=(values[1] or b"").decode(), at_us=int(values[2] or 0))
+
+
+def live(client: redis.Redis, name: str) -> Generation | None:
+    """Return the live generation, None when there is none (any more)."""
+    generation = cast("bytes | None", client.get(keys.pointer(name)))
+    return None if generation is None else Generation(client, name, generation.decode())
+
+
+def start(client: redis.Redis, name: str, *, instead_of: str = "") -> Generation:
+    """Return the live generation, an empty new one when there is none, or when it is `instead_of`."""
+    new = new_generation()
+    found = run_script(
+        client,
+        "start",
+        [keys.pointer(name), keys.generations(name), keys.checkpoint(name, new)],
+        [new, instead_of],
+    )
+    return Generation(client, name, found.decode())
+
+
+def new_generation() -> str:
+    """Return a name no generation ever had."""
+    return uuid4().hex[:12]
+
+
+def drop(client: redis.Redis, name: str, generation: str) -> int:
+    """Delete a generation in bounded steps, its checkpoint first: who still reads it sees that it is gone."""
+    client.delete(keys.checkpoint(name, generation))
+    deleted, cursor = 0, 0
+    while True:
+        cursor, found = cast(
+            "tuple[int, list[bytes]]",
+            client.scan(cursor, match=keys.data(name, generation) + "*", count=DELETE_KEYS_MAX),
+        )
+        if found:
+            deleted += len(found)
+            client.unlink(*found)
+        if cursor == 0:
+            client.srem(keys.generations(name), generation)
+            return deleted
