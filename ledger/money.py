@@ -49,6 +49,11 @@ def currency(code: str) -> Currency:
         raise BadMoney(problem=f"{code[:8]!r} is not an ISO 4217 currency code such as CNY") from None
 
 
+def codes_with_exponent(exponent: int) -> tuple[str, ...]:
+    """Return the codes of the currencies with this many decimals."""
+    return tuple(_EXPONENTS[exponent].split())
+
+
 @lru_cache(maxsize=64)
 def _pattern(integer_digits_max: int, decimals_max: int) -> re.Pattern[str]:
     decimals = f"(?:\\.([0-9]{{1,{decimals_max}}}))?" if decimals_max else "()"

@@ -15,12 +15,12 @@ from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
-from ledger.directory.listing import Field, Listing
+from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import ApiKey, Customer, Role
 from ledger.ids import new_id
 
@@ -29,16 +29,21 @@ PREFIX = "olk_"
 REMEMBERED_MAX = 10_000
 
 LISTING = Listing(
-    query=sa.select(ApiKey).join(ApiKey.role).options(joinedload(ApiKey.role)),
-    id_column=ApiKey.id,
+    name="api-keys",
+    query=sa.select(ApiKey).join(ApiKey.role).outerjoin(ApiKey.customer).options(contains_eager(ApiKey.role)),
     fields={
-        "id": Field(column=ApiKey.id),
-        "name": Field(column=ApiKey.name, textual=True),
-        "role": Field(column=Role.name, textual=True),
-        "customer_id": Field(column=ApiKey.customer_id, sortable=False),
-        "active": Field(column=ApiKey.active, parse=lambda text: int(text == "true")),
-        "created_at": Field(column=ApiKey.created_at_us, parse=int),
+        "id": Field(ApiKey.id, TOKEN),
+        "name": Field(ApiKey.name),
+        "role": Field(Role.name),
+        "role__name": Field(Role.name),
+        "customer_id": Field(ApiKey.customer_id, TOKEN, nullable=True),
+        "customer__name": Field(Customer.name, nullable=True),
+        "active": Field(ApiKey.active, BOOLEAN),
+        "revision": Field(ApiKey.revision, INTEGER),
+        "created_at": Field(ApiKey.created_at_us, TIME),
+        "updated_at": Field(ApiKey.updated_at_us, TIME),
     },
+    shown=("id", "name", "role", "customer_id", "active", "revision", "created_at", "updated_at"),
 )
 
 
@@ -130,6 +135,13 @@ def create_api_keys(directory: Directory, contents: Sequence[Mapping[str, Any]])
             session.add(row)
             made.append((row, secret))
     return [(public(row), secret) for row, secret in made]
+
+
+def listed(directory: Directory, query: ListQuery, *, customer_id: str | None = None) -> Page:
+    """Return one page of API keys; with a customer, of that customer only."""
+    scope = [] if customer_id is None else [ApiKey.customer_id == customer_id]
+    with directory.reading() as session:
+        return page(session, LISTING, query, public, *scope)
 
 
 def read(directory: Directory, key_id: str) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
 from ledger.directory.levels import discount_percent
-from ledger.directory.listing import Field, Listing
+from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
-from ledger.errors import Refused, Unavailable
+from ledger.errors import BadMoney, Refused, Unavailable
 from ledger.ids import new_id
-from ledger.money import currency, format_amount, parse_amount
-from ledger.pricing import FULL_PERCENT
+from ledger.money import codes_with_exponent, currency, format_amount, parse_amount
+from ledger.pricing import FULL_PERCENT, PERCENT_DECIMALS
 from ledger.submission import Outcome, Submission
 
 KIND = "customer"
@@ -35,23 +35,54 @@ ACTIVE, DEACTIVATED = "active", "deactivated"
 STATUSES = (ACTIVE, SUSPENDED, DEACTIVATED)
 STEP_CUSTOMERS = 500
 """How many customers are brought in step at once."""
+CREDIT_LIMIT_MINOR_MAX = 10**14 - 1
 INLINE_CUSTOMERS_MAX = 5_000
 """How many a request brings in step itself; the sweeper does the rest."""
 
+
+def _in_ten_thousandths(minor: Any) -> sa.ColumnElement[int]:
+    # Amounts of every currency in one unit, so that a list can compare them.
+    factors = {codes_with_exponent(exponent): 10 ** (4 - exponent) for exponent in (0, 3, 4)}
+    return sa.case(
+        *((Customer.currency.in_(codes), minor * factor) for codes, factor in factors.items()), else_=minor * 100
+    )
+
+
 LISTING = Listing(
+    name="customers",
     query=sa.select(Customer).outerjoin(Customer.level),
-    id_column=Customer.id,
     fields={
-        "id": Field(column=Customer.id),
-        "name": Field(column=Customer.name, textual=True),
-        "mobile": Field(column=Customer.mobile, textual=True, sortable=False),
-        "contact": Field(column=Customer.contact, textual=True, sortable=False),
-        "level_id": Field(column=Customer.level_id, sortable=False),
-        "level__name": Field(column=Level.name, textual=True, sortable=False),
-        "status": Field(column=Customer.status),
-        "currency": Field(column=Customer.currency),
-        "created_at": Field(column=Customer.created_at_us, parse=int),
+        "id": Field(Customer.id, TOKEN),
+        "name": Field(Customer.name),
+        "mobile": Field(Customer.mobile, nullable=True),
+        "contact": Field(Customer.contact, nullable=True),
+        "level_id": Field(Customer.level_id, TOKEN, nullable=True),
+        "level__name": Field(Level.name, nullable=True),
+        "level__discount_percent": Field(
+            Level.discount_hundredths, decimal(integer_digits_max=3, decimals_max=PERCENT_DECIMALS), nullable=True
+        ),
+        "status": Field(Customer.status, TOKEN),
+        "credit_limit": Field(
+            _in_ten_thousandths(Customer.credit_limit_minor), decimal(integer_digits_max=14, decimals_max=4)
+        ),
+        "currency": Field(Customer.currency, TOKEN),
+        "revision": Field(Customer.revision, INTEGER),
+        "created_at": Field(Customer.created_at_us, TIME),
+        "updated_at": Field(Customer.updated_at_us, TIME),
     },
+    shown=(
+        "id",
+        "name",
+        "mobile",
+        "contact",
+        "level_id",
+        "status",
+        "credit_limit",
+        "currency",
+        "revision",
+        "created_at",
+        "updated_at",
+    ),
 )
 
 
@@ -94,6 +125,13 @@ def create(
     return (
         [read(directory, row.id) for row in rows] if len(rows) == 1 else read_many(directory, [row.id for row in rows])
     )
+
+
+def listed(directory: Directory, query: ListQuery, *, customer_id: str | None = None) -> Page:
+    """Return one page of customers; with a customer, of that customer only."""
+    scope = [] if customer_id is None else [Customer.id == customer_id]
+    with directory.reading() as session:
+        return page(session, LISTING, query, public, *scope)
 
 
 def read(directory: Directory, customer_id: str) -> dict[str, Any]:
@@ -298,7 +336,10 @@ def _ensure_level(session: Session, level_id: str | None, *, pointer: str) -> No
 
 
 def _credit_limit(text: str, code: str) -> int:
-    return parse_amount(text, currency(code), zero=True)
+    limit_minor = parse_amount(text, currency(code), zero=True)
+    if limit_minor > CREDIT_LIMIT_MINOR_MAX:
+        raise BadMoney(problem=f"a credit limit is at most {format_amount(CREDIT_LIMIT_MINOR_MAX, currency(code))}")
+    return limit_minor
 
 
 def _names_changed(session: Session) -> None:

@@ -118,6 +118,7 @@ class ApiKey(Versioned, Base):
     customer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("customers.id", ondelete="CASCADE"))
     active: Mapped[bool] = mapped_column(sa.SmallInteger)
     role: Mapped[Role] = relationship(lazy="raise")
+    customer: Mapped[Customer | None] = relationship(lazy="raise", passive_deletes=True)
 
 
 class DirectoryState(Base):

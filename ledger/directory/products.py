@@ -12,7 +12,7 @@ from ledger.commands import ProductTerms
 from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
-from ledger.directory.listing import Field, Listing
+from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import Product
 from ledger.ids import new_id
 from ledger.money import currency, format_decimal, parse_decimal
@@ -24,18 +24,38 @@ SECRETS = frozenset({"secret"})
 SHOWN_SECRET = "(set)"
 
 LISTING = Listing(
+    name="products",
     query=sa.select(Product),
-    id_column=Product.id,
     fields={
-        "id": Field(column=Product.id),
-        "sku": Field(column=Product.sku, textual=True),
-        "name": Field(column=Product.name, textual=True),
-        "currency": Field(column=Product.currency),
-        "unit_price": Field(column=Product.unit_price_micro, parse=lambda text: _micro(text, "KWD")),
-        "executor": Field(column=Product.executor),
-        "active": Field(column=Product.active, parse=lambda text: _boolean(text)),
-        "created_at": Field(column=Product.created_at_us, parse=int),
+        "id": Field(Product.id, TOKEN),
+        "sku": Field(Product.sku, TOKEN),
+        "name": Field(Product.name),
+        "unit_price": Field(Product.unit_price_micro, decimal(integer_digits_max=12, decimals_max=UNIT_PRICE_DECIMALS)),
+        "currency": Field(Product.currency, TOKEN),
+        "min_quantity": Field(Product.min_quantity, INTEGER),
+        "max_quantity": Field(Product.max_quantity, INTEGER),
+        "executor": Field(Product.executor, TOKEN),
+        "active": Field(Product.active, BOOLEAN),
+        "revision": Field(Product.revision, INTEGER),
+        "created_at": Field(Product.created_at_us, TIME),
+        "updated_at": Field(Product.updated_at_us, TIME),
     },
+    shown=(
+        "id",
+        "sku",
+        "name",
+        "unit_price",
+        "currency",
+        "tiers",
+        "min_quantity",
+        "max_quantity",
+        "executor",
+        "executor_settings",
+        "active",
+        "revision",
+        "created_at",
+        "updated_at",
+    ),
 )
 
 
@@ -63,6 +83,12 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
     with unique(KIND, "sku"), directory.writing() as session:
         session.add_all(rows)
     return [public(row) for row in rows]
+
+
+def listed(directory: Directory, query: ListQuery) -> Page:
+    """Return one page of products."""
+    with directory.reading() as session:
+        return page(session, LISTING, query, public)
 
 
 def read(directory: Directory, product_id: str) -> dict[str, Any]:
@@ -195,9 +221,3 @@ def _settings_text(wanted: Mapping[str, Any], before: str) -> str:
 def _ensure_range(row: Product) -> None:
     if not 1 <= row.min_quantity <= row.max_quantity <= QUANTITY_MAX:
         raise BadField(pointer="/max_quantity", problem=f"quantities go from 1 to {QUANTITY_MAX}, the minimum first")
-
-
-def _boolean(text: str) -> int:
-    if text not in ("true", "false"):
-        raise ValueError("expected true or false")
-    return int(text == "true")
