@@ -102,8 +102,8 @@ def _fill(directory: Directory, ledger: Ledger) -> None:
     _append(
         ledger,
         [
-            Recharge(account_id=id, amount_minor=c[2], currency="CNY")
-            for id, c in zip(customer_ids, CUSTOMERS, strict=True)
+            Recharge(account_id=customer_id, amount_minor=customer[2], currency="CNY")
+            for customer_id, customer in zip(customer_ids, CUSTOMERS, strict=True)
         ],
     )
     _append(ledger, [Deduct(account_id=customer_ids[1], amount_minor=2_000, currency="CNY", reference="monthly fee")])
