@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
-from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing
+from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import ApiKey, Customer, Role
 from ledger.ids import new_id
 
@@ -29,8 +29,8 @@ PREFIX = "olk_"
 REMEMBERED_MAX = 10_000
 
 LISTING = Listing(
+    name="api-keys",
     query=sa.select(ApiKey).join(ApiKey.role).outerjoin(ApiKey.customer).options(contains_eager(ApiKey.role)),
-    id_column=ApiKey.id,
     fields={
         "id": Field(ApiKey.id, TOKEN),
         "name": Field(ApiKey.name),
@@ -43,6 +43,7 @@ LISTING = Listing(
         "created_at": Field(ApiKey.created_at_us, TIME),
         "updated_at": Field(ApiKey.updated_at_us, TIME),
     },
+    shown=("id", "name", "role", "customer_id", "active", "revision", "created_at", "updated_at"),
 )
 
 
@@ -134,6 +135,13 @@ def create_api_keys(directory: Directory, contents: Sequence[Mapping[str, Any]])
             session.add(row)
             made.append((row, secret))
     return [(public(row), secret) for row, secret in made]
+
+
+def listed(directory: Directory, query: ListQuery, *, customer_id: str | None = None) -> Page:
+    """Return one page of API keys; with a customer, of that customer only."""
+    scope = [] if customer_id is None else [ApiKey.customer_id == customer_id]
+    with directory.reading() as session:
+        return page(session, LISTING, query, public, *scope)
 
 
 def read(directory: Directory, key_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
 from ledger.directory.levels import discount_percent
-from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, decimal
+from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
 from ledger.errors import BadMoney, Refused, Unavailable
 from ledger.ids import new_id
@@ -49,8 +49,8 @@ def _in_ten_thousandths(minor: Any) -> sa.ColumnElement[int]:
 
 
 LISTING = Listing(
+    name="customers",
     query=sa.select(Customer).outerjoin(Customer.level),
-    id_column=Customer.id,
     fields={
         "id": Field(Customer.id, TOKEN),
         "name": Field(Customer.name),
@@ -70,6 +70,19 @@ LISTING = Listing(
         "created_at": Field(Customer.created_at_us, TIME),
         "updated_at": Field(Customer.updated_at_us, TIME),
     },
+    shown=(
+        "id",
+        "name",
+        "mobile",
+        "contact",
+        "level_id",
+        "status",
+        "credit_limit",
+        "currency",
+        "revision",
+        "created_at",
+        "updated_at",
+    ),
 )
 
 
@@ -112,6 +125,13 @@ def create(
     return (
         [read(directory, row.id) for row in rows] if len(rows) == 1 else read_many(directory, [row.id for row in rows])
     )
+
+
+def listed(directory: Directory, query: ListQuery, *, customer_id: str | None = None) -> Page:
+    """Return one page of customers; with a customer, of that customer only."""
+    scope = [] if customer_id is None else [Customer.id == customer_id]
+    with directory.reading() as session:
+        return page(session, LISTING, query, public, *scope)
 
 
 def read(directory: Directory, customer_id: str) -> dict[str, Any]:

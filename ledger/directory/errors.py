@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.errors import Conflict, LedgerError, NotFound
@@ -66,11 +67,26 @@ class BulkRefused(LedgerError):
     errors: list[dict[str, str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongParameter:
+    """One wrong parameter of a list, and what is allowed instead."""
+
+    parameter: str
+    problem: str
+
+
 @dataclass(eq=False, kw_only=True)
 class BadListing(LedgerError):
-    """A filter, sort or fields parameter that the list does not know."""
+    """Filters, order or fields that the list does not know."""
 
     code = "invalid-fields"
-    message = "{pointer}: {problem}"
-    pointer: str
-    problem: str
+    message = "some parameters are not valid"
+    problems: Sequence[WrongParameter]
+
+
+@dataclass(eq=False, kw_only=True)
+class BadListCursor(LedgerError):
+    """The cursor was made by another list, filter or order, or was altered."""
+
+    code = "bad-cursor"
+    message = "the cursor belongs to another list, filter or order; start again without it"

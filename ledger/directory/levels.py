@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import InUse
-from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, decimal
+from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import Customer, Level
 from ledger.ids import new_id
 from ledger.money import format_decimal, parse_decimal
@@ -19,8 +19,8 @@ from ledger.pricing import PERCENT_DECIMALS, canonical_percent
 
 KIND = "level"
 LISTING = Listing(
+    name="levels",
     query=sa.select(Level),
-    id_column=Level.id,
     fields={
         "id": Field(Level.id, TOKEN),
         "name": Field(Level.name),
@@ -31,6 +31,7 @@ LISTING = Listing(
         "created_at": Field(Level.created_at_us, TIME),
         "updated_at": Field(Level.updated_at_us, TIME),
     },
+    shown=("id", "name", "discount_percent", "revision", "created_at", "updated_at"),
 )
 
 
@@ -45,6 +46,12 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
     with unique(KIND, "name"), directory.writing() as session:
         session.add_all(rows)
     return [public(row) for row in rows]
+
+
+def listed(directory: Directory, query: ListQuery) -> Page:
+    """Return one page of levels."""
+    with directory.reading() as session:
+        return page(session, LISTING, query, public)
 
 
 def read(directory: Directory, level_id: str) -> dict[str, Any]:

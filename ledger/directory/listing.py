@@ -1,28 +1,33 @@
-"""Lists of the directory: declared fields to filter and sort by, keyset pages, one query a page.
+"""Lists of the directory: filter, order, choose fields, page. Each list declares its fields once.
 
-``field=value`` or ``field__op=value``; ``sort=-a,b``; one step along a relation, as ``level__name=Gold``. Texts are
-compared exactly, also by `contains` and `startswith`, and nulls come first, the same on every engine. Pages go on after
-the last row's values, so that a page costs the same wherever it is and nothing is skipped or shown twice.
+`field=value`, `field__op=value`, `relation__field__op=value`; `sort=-a,b`; `fields=a,b`; pages by keyset, so that a page
+costs the same wherever it is and nothing is skipped or shown twice while rows come and go. A cursor holds the place
+after which to go on and a digest of list, filter and order; it is no secret and proves no right, but it fits no other
+question. Texts are compared exactly, also by `contains` and `startswith`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger.clock import parse_rfc3339
-from ledger.directory.errors import BadListing
+from ledger.directory import cursors
+from ledger.directory.errors import BadListing, WrongParameter
+from ledger.errors import BadMoney
 from ledger.money import parse_decimal
 
-IN_MAX = 200
-"""How many values `in` takes at most."""
-FILTERS_MAX = 20
-SORT_KEYS_MAX = 4
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 200
+IN_VALUES_MAX = 200
 VALUE_LENGTH_MAX = 1_000
+CONDITIONS_MAX = 20
+SORT_KEYS_MAX = 4
+_RESERVED = ("limit", "cursor", "sort", "fields")
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "isnull")
@@ -32,25 +37,22 @@ OPERATORS = (*_ORDERED[1:7], "contains", "startswith", "isnull")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a field's values are written in a query and which operators they have."""
+    """How a field's values are written in a query, which operators they have, and their type in a cursor."""
 
     parse: Callable[[str], Any]
     operators: tuple[str, ...]
-
-
-def _is_storable(text: str) -> bool:
-    return not any(0xD800 <= ord(letter) <= 0xDFFF or letter == "\0" for letter in text)
+    stored: type
 
 
 def _text(value: str) -> str:
-    if not _is_storable(value):
+    if not cursors.is_storable(value):
         raise ValueError("expected valid text")
     return value
 
 
 def _token(value: str) -> str:
     # Tokens are ASCII columns; some engines refuse to compare them with anything else.
-    if not value.isascii() or not _is_storable(value):
+    if not value.isascii() or not cursors.is_storable(value):
         raise ValueError("expected ASCII text")
     return value
 
@@ -72,11 +74,11 @@ def _time(value: str) -> int:
         raise ValueError("expected an RFC 3339 time with its offset, such as 2026-11-22T10:00:00Z") from None
 
 
-TEXT = Kind(_text, (*_ORDERED, "contains", "startswith"))
-TOKEN = Kind(_token, TEXT.operators)
-BOOLEAN = Kind(_boolean, _EQUALITY)
-INTEGER = Kind(_integer, _ORDERED)
-TIME = Kind(_time, _ORDERED)
+TEXT = Kind(_text, (*_ORDERED, "contains", "startswith"), str)
+TOKEN = Kind(_token, TEXT.operators, str)
+BOOLEAN = Kind(_boolean, _EQUALITY, int)
+INTEGER = Kind(_integer, _ORDERED, int)
+TIME = Kind(_time, _ORDERED, int)
 
 
 def decimal(*, integer_digits_max: int, decimals_max: int) -> Kind:
@@ -84,6 +86,7 @@ def decimal(*, integer_digits_max: int, decimals_max: int) -> Kind:
     return Kind(
         lambda value: parse_decimal(value, integer_digits_max=integer_digits_max, decimals_max=decimals_max),
         _ORDERED,
+        int,
     )
 
 
@@ -98,83 +101,190 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What may be listed: the query to start from, the fields by their public names, and the column of the id."""
+    """What a list is made of: its name, the query for its rows, its fields (a relation's as `relation__field`), and the
+    names that an answer holds.
+    """
 
+    name: str
     query: sa.Select[Any]
     fields: Mapping[str, Field]
-    id_column: Any
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One parsed filter."""
+
+    name: str
+    operator: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One parsed sort key."""
+
+    name: str
+    descending: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Rows of one page, and the sort values to continue after; None at the end."""
+class ListQuery:
+    """A parsed question to one list."""
 
-    rows: list[Any]
-    after: list[Any] | None
+    conditions: tuple[Condition, ...]
+    sort: tuple[SortKey, ...]
+    fields: tuple[str, ...]
+    limit: int
+    after: tuple[Any, ...] | None
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows as they are shown, and the cursor of the next page."""
+
+    data: list[dict[str, Any]]
+    next: str | None
+
+
+@dataclass(slots=True)
+class _Findings:
+    errors: list[WrongParameter] = field(default_factory=list)
+
+    def add(self, parameter: str, detail: str) -> None:
+        self.errors.append(WrongParameter(parameter=parameter, problem=detail))
+
+
+def parse(listing: Listing, parameters: Mapping[str, str]) -> ListQuery:
+    """Parse a list's parameters. Raises BadListing with everything that is wrong, BadListCursor."""
+    findings = _Findings()
+    given = [name for name in parameters if name not in _RESERVED]
+    if len(given) > CONDITIONS_MAX:
+        findings.add(given[CONDITIONS_MAX], f"a list takes up to {CONDITIONS_MAX} filters")
+    conditions = [_condition(listing, name, parameters[name], findings) for name in given[:CONDITIONS_MAX]]
+    sort = _sort(listing, parameters.get("sort", ""), findings)
+    fields = _fields(listing, parameters.get("fields"), findings)
+    limit = _limit(parameters.get("limit"), findings)
+    if findings.errors:
+        raise BadListing(problems=findings.errors)
+    found = tuple(each for each in conditions if each is not None)
+    asked = sorted([each.name, each.operator, parameters.get(_parameter(each), "")] for each in found)
+    digest = cursors.digest([listing.name, asked, [[key.name, key.descending] for key in sort]])
+    cursor = parameters.get("cursor")
+    return ListQuery(
+        conditions=found,
+        sort=sort,
+        fields=fields,
+        limit=limit,
+        after=None if cursor is None else cursors.opened(cursor, digest, [listing.fields[key.name] for key in sort]),
+        digest=digest,
+    )
 
 
 def page(
     session: Session,
     listing: Listing,
-    filters: Mapping[str, str],
-    *,
-    sort: str,
-    limit: int,
-    after: Sequence[Any] | None,
-    scope: Sequence[sa.ColumnElement[bool]] = (),
+    query: ListQuery,
+    shape: Callable[[Any], dict[str, Any]],
+    *scope: sa.ColumnElement[bool],
 ) -> Page:
-    """Read one page; `scope` narrows the list to what the asker may see.
-
-    Raises BadListing for a parameter that the list does not know, naming those that it does.
-    """
-    if len(filters) > FILTERS_MAX:
-        raise BadListing(pointer=f"/{list(filters)[FILTERS_MAX]}", problem=f"at most {FILTERS_MAX} filters")
-    query = listing.query.where(*scope)
-    for parameter, text in filters.items():
-        query = query.where(_condition(listing, parameter, text))
-    order = _order(listing, sort)
-    if after is not None:
-        query = query.where(_beyond(order, after))
-    query = query.order_by(*(field.column.desc() if descending else field.column.asc() for field, descending in order))
-    columns = [field.column for field, _ in order]
-    rows = session.execute(query.add_columns(*columns).limit(limit + 1)).all()
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return Page(rows=[row[0] for row in rows], after=list(rows[-1][1:]) if more else None)
+    """Return one page, its rows in the given shape; `scope` narrows the list to what the asker may see."""
+    statement = listing.query.add_columns(*(listing.fields[key.name].column for key in query.sort))
+    statement = statement.where(*scope, *(_clause(listing.fields[each.name], each) for each in query.conditions))
+    if query.after is not None:
+        statement = statement.where(_after(listing, query.sort, query.after))
+    for key in query.sort:
+        column = listing.fields[key.name].column
+        statement = statement.order_by(column.desc() if key.descending else column.asc())
+    rows = session.execute(statement.limit(query.limit + 1)).all()
+    data = [_chosen(shape(row[0]), query.fields) for row in rows[: query.limit]]
+    more = len(rows) > query.limit
+    return Page(data, cursors.sealed(query.digest, rows[query.limit - 1][1:]) if more else None)
 
 
-def _condition(listing: Listing, parameter: str, text: str) -> Any:
-    name, _, operator = parameter.rpartition("__")
-    if parameter in listing.fields:
-        name, operator = parameter, "eq"
-    field = listing.fields.get(name)
-    if field is None:
-        raise BadListing(pointer=f"/{parameter}", problem=f"no such field; there are {', '.join(listing.fields)}")
-    if operator not in field.kind.operators or (operator == "eq" and name != parameter):
-        allowed = ", ".join(each for each in field.kind.operators if each != "eq")
-        raise BadListing(pointer=f"/{parameter}", problem=f"{name} has no such operator; it has {allowed}")
+# -- parsing
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _condition(listing: Listing, name: str, value: str, findings: _Findings) -> Condition | None:
+    field_name, operator = name, "eq"
+    if name not in listing.fields:
+        field_name, separator, operator = name.rpartition("__")
+        if separator == "" or field_name not in listing.fields:
+            findings.add(name, f"there is no such field; there are {', '.join(listing.fields)}")
+            return None
+    kind = listing.fields[field_name].kind
+    if operator not in kind.operators or (operator == "eq" and field_name != name):
+        allowed = ", ".join(each for each in kind.operators if each != "eq")
+        findings.add(name, f"{field_name} has no such operator; it has {allowed}")
+        return None
+    if len(value) > VALUE_LENGTH_MAX:
+        findings.add(name, f"a value has up to {VALUE_LENGTH_MAX} characters")
+        return None
     try:
-        return _clause(field, operator, _value(field.kind, operator, text))
+        return Condition(field_name, operator, _value(kind, operator, value))
+    except BadMoney as error:
+        findings.add(name, error.problem)
     except ValueError as error:
-        raise BadListing(pointer=f"/{parameter}", problem=str(error)) from None
+        findings.add(name, str(error))
+    return None
 
 
-def _value(kind: Kind, operator: str, text: str) -> Any:
-    if len(text) > VALUE_LENGTH_MAX:
-        raise ValueError(f"expected up to {VALUE_LENGTH_MAX} characters")
+def _value(kind: Kind, operator: str, value: str) -> Any:
     if operator == "isnull":
-        return _boolean(text)
+        return _boolean(value)
     if operator == "in":
-        texts = text.split(",")
-        if len(texts) > IN_MAX:
-            raise ValueError(f"expected up to {IN_MAX} values with commas between")
-        return tuple(kind.parse(each) for each in texts)
-    return kind.parse(text)
+        values = value.split(",")
+        if len(values) > IN_VALUES_MAX:
+            raise ValueError(f"expected up to {IN_VALUES_MAX} values with commas between")
+        return tuple(kind.parse(each) for each in values)
+    return kind.parse(value)
 
 
-def _clause(field: Field, operator: str, value: Any) -> Any:
-    column = field.column
-    match operator:
+def _parameter(condition: Condition) -> str:
+    return condition.name if condition.operator == "eq" else f"{condition.name}__{condition.operator}"
+
+
+def _sort(listing: Listing, text: str, findings: _Findings) -> tuple[SortKey, ...]:
+    keys: dict[str, SortKey] = {}
+    for part in text.split(",") if text else ():
+        name = part.removeprefix("-")
+        if name not in listing.fields:
+            findings.add("sort", f"there is no field {name[:40]!r}; there are {', '.join(listing.fields)}")
+        keys.setdefault(name, SortKey(name, part.startswith("-")))
+    if len(keys) > SORT_KEYS_MAX:
+        findings.add("sort", f"up to {SORT_KEYS_MAX} fields can be sorted by")
+    keys.setdefault("id", SortKey("id", descending=False))
+    return tuple(keys.values())
+
+
+def _fields(listing: Listing, text: str | None, findings: _Findings) -> tuple[str, ...]:
+    if text is None:
+        return listing.shown
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in listing.shown:
+            findings.add("fields", f"there is no field {name[:40]!r}; there are {', '.join(listing.shown)}")
+    return names
+
+
+def _limit(text: str | None, findings: _Findings) -> int:
+    if text is None:
+        return LIMIT_DEFAULT
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= LIMIT_MAX):
+        findings.add("limit", f"expected a whole number from 1 to {LIMIT_MAX}")
+        return LIMIT_DEFAULT
+    return int(text)
+
+
+# -- conditions
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _clause(field: Field, condition: Condition) -> Any:
+    column, value = field.column, condition.value
+    match condition.operator:
         case "eq":
             return column == value
         case "ne":
@@ -198,38 +308,25 @@ def _clause(field: Field, operator: str, value: Any) -> Any:
             # The first comparison lets an index find the place, the second is the condition.
             return sa.and_(column >= value, sa.func.substr(column, 1, len(value)) == value)
         case _:
-            raise ValueError(operator)
+            raise ValueError(condition.operator)
 
 
-def _order(listing: Listing, sort: str) -> list[tuple[Field, bool]]:
-    order: dict[str, tuple[Field, bool]] = {}
-    for part in sort.split(",") if sort else ():
-        name = part.removeprefix("-")
-        field = listing.fields.get(name)
-        if field is None:
-            raise BadListing(
-                pointer="/sort", problem=f"cannot sort by {name[:40]!r}; there are {', '.join(listing.fields)}"
-            )
-        order.setdefault(name, (field, part.startswith("-")))
-    if len(order) > SORT_KEYS_MAX:
-        raise BadListing(pointer="/sort", problem=f"at most {SORT_KEYS_MAX} fields")
-    # The id makes every order total.
-    return [*order.values(), (Field(listing.id_column), False)]
-
-
-def _beyond(order: Sequence[tuple[Field, bool]], after: Sequence[Any]) -> sa.ColumnElement[bool]:
-    if len(after) != len(order):
-        raise BadListing(pointer="/cursor", problem="the cursor belongs to another list")
+def _after(listing: Listing, sort: Sequence[SortKey], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition for rows behind the given place; databases put nulls first."""
     alternatives: list[sa.ColumnElement[bool]] = []
     same: list[sa.ColumnElement[bool]] = []
-    for (field, descending), value in zip(order, after, strict=True):
-        column = field.column
+    for key, value in zip(sort, values, strict=True):
+        column = listing.fields[key.name].column
         if value is None:
-            behind = sa.false() if descending else column.is_not(None)
-        elif descending and field.nullable:
+            behind = sa.false() if key.descending else column.is_not(None)
+        elif key.descending and listing.fields[key.name].nullable:
             behind = sa.or_(column < value, column.is_(None))
         else:
-            behind = column < value if descending else column > value
+            behind = column < value if key.descending else column > value
         alternatives.append(sa.and_(*same, behind))
         same.append(column.is_(None) if value is None else column == value)
     return sa.or_(*alternatives)
+
+
+def _chosen(shown: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    return {name: shown[name] for name in fields}

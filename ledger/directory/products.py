@@ -12,7 +12,7 @@ from ledger.commands import ProductTerms
 from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
-from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, decimal
+from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import Product
 from ledger.ids import new_id
 from ledger.money import currency, format_decimal, parse_decimal
@@ -24,8 +24,8 @@ SECRETS = frozenset({"secret"})
 SHOWN_SECRET = "(set)"
 
 LISTING = Listing(
+    name="products",
     query=sa.select(Product),
-    id_column=Product.id,
     fields={
         "id": Field(Product.id, TOKEN),
         "sku": Field(Product.sku, TOKEN),
@@ -40,6 +40,22 @@ LISTING = Listing(
         "created_at": Field(Product.created_at_us, TIME),
         "updated_at": Field(Product.updated_at_us, TIME),
     },
+    shown=(
+        "id",
+        "sku",
+        "name",
+        "unit_price",
+        "currency",
+        "tiers",
+        "min_quantity",
+        "max_quantity",
+        "executor",
+        "executor_settings",
+        "active",
+        "revision",
+        "created_at",
+        "updated_at",
+    ),
 )
 
 
@@ -67,6 +83,12 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
     with unique(KIND, "sku"), directory.writing() as session:
         session.add_all(rows)
     return [public(row) for row in rows]
+
+
+def listed(directory: Directory, query: ListQuery) -> Page:
+    """Return one page of products."""
+    with directory.reading() as session:
+        return page(session, LISTING, query, public)
 
 
 def read(directory: Directory, product_id: str) -> dict[str, Any]:

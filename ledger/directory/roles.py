@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
-from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing
+from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import ApiKey, Role, RolePermission
 from ledger.directory.permissions import PERMISSIONS
 from ledger.ids import new_id
@@ -19,8 +19,8 @@ KIND = "role"
 ADMIN = "admin"
 
 LISTING = Listing(
+    name="roles",
     query=sa.select(Role),
-    id_column=Role.id,
     fields={
         "id": Field(Role.id, TOKEN),
         "name": Field(Role.name),
@@ -29,6 +29,7 @@ LISTING = Listing(
         "created_at": Field(Role.created_at_us, TIME),
         "updated_at": Field(Role.updated_at_us, TIME),
     },
+    shown=("id", "name", "builtin", "permissions", "revision", "created_at", "updated_at"),
 )
 
 
@@ -41,6 +42,12 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
     with unique(KIND, "name"), directory.writing() as session:
         session.add_all(rows)
     return [public(row) for row in rows]
+
+
+def listed(directory: Directory, query: ListQuery) -> Page:
+    """Return one page of roles."""
+    with directory.reading() as session:
+        return page(session, LISTING, query, public)
 
 
 def read(directory: Directory, role_id: str) -> dict[str, Any]:

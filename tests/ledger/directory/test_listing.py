@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ledger.directory import access, customers, levels, products, roles
+from ledger.directory import access, customers, levels, products
 from ledger.directory.changes import stamps
 from ledger.directory.directory import Directory
-from ledger.directory.errors import BadListing
-from ledger.directory.listing import Listing, Page, page
-from ledger.directory.models import Customer
+from ledger.directory.errors import BadListCursor, BadListing
+from ledger.directory.listing import parse
+from ledger.directory.models import Customer, Level
 from ledger.ids import new_id
 
 NAMES = ("王芳", "李伟", "100%_off", "100x off", "a\\b", "Ann", "ann", "Émile", "emoji 😀", "欧阳娜娜")
@@ -42,15 +42,12 @@ def directory(office: Any) -> Directory:
     return found
 
 
-def listed(
-    directory: Directory, listing: Listing, *, sort: str = "", limit: int = 200, after: Any = None, **filters: str
-) -> Page:
-    with directory.reading() as session:
-        return page(session, listing, filters, sort=sort, limit=limit, after=after)
+def listed(directory: Directory, **parameters: str) -> list[dict[str, Any]]:
+    return customers.listed(directory, parse(customers.LISTING, parameters)).data
 
 
-def names(directory: Directory, **filters: str) -> set[str]:
-    return {row.name for row in listed(directory, customers.LISTING, **filters).rows}
+def names(directory: Directory, **parameters: str) -> set[str]:
+    return {each["name"] for each in listed(directory, **parameters)}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +84,7 @@ def test_a_filter_finds_exactly_what_it_says(directory: Directory, parameters: d
 
 
 @pytest.mark.parametrize(
-    ("filters", "wrong", "says"),
+    ("parameters", "wrong", "says"),
     [
         ({"nam": "x"}, "nam", "name, mobile"),
         ({"name__like": "x"}, "name__like", "contains, startswith"),
@@ -104,111 +101,126 @@ def test_a_filter_finds_exactly_what_it_says(directory: Directory, parameters: d
         ({"name": "x" * 1001}, "name", "1000"),
         ({"name__in": "," * 200}, "name__in", "200"),
         ({"status": "没有"}, "status", "ASCII"),
+        ({"limit": "0"}, "limit", "1 to 200"),
+        ({"limit": "201"}, "limit", "1 to 200"),
+        ({"limit": "２"}, "limit", "1 to 200"),
         ({"sort": "-nobody"}, "sort", "name"),
         ({"sort": "name,"}, "sort", "name"),
         ({"sort": "--name"}, "sort", "name"),
-        ({"sort": "name,mobile,status,currency,revision"}, "sort", "at most 4"),
+        ({"sort": "name,mobile,status,currency,revision"}, "sort", "up to"),
+        ({"fields": "name,secret"}, "fields", "mobile"),
     ],
 )
 def test_what_a_list_does_not_know_is_refused_naming_what_it_knows(
-    directory: Directory, filters: dict[str, str], wrong: str, says: str
+    parameters: dict[str, str], wrong: str, says: str
 ) -> None:
     with pytest.raises(BadListing) as refused:
-        listed(directory, customers.LISTING, **filters)
+        parse(customers.LISTING, parameters)
 
-    assert refused.value.pointer == f"/{wrong}"
-    assert says in refused.value.problem
+    assert [each.parameter for each in refused.value.problems] == [wrong]
+    assert says in refused.value.problems[0].problem
 
 
 @pytest.mark.parametrize(
     "sort", ["", "name", "-name", "mobile", "-mobile,name", "level__name,-created_at", "status,-credit_limit"]
 )
 def test_pages_show_every_row_once_in_order(directory: Directory, sort: str) -> None:
-    whole = [row.id for row in listed(directory, customers.LISTING, sort=sort).rows]
+    whole = [each["id"] for each in listed(directory, sort=sort, limit="200")]
     found: list[str] = []
-    after: Any = None
+    parameters = {"sort": sort, "limit": "3"}
 
     for _ in range(10):
-        shown = listed(directory, customers.LISTING, sort=sort, limit=3, after=after)
-        found += [row.id for row in shown.rows]
-        after = shown.after
-        if after is None:
+        page = customers.listed(directory, parse(customers.LISTING, parameters))
+        found += [each["id"] for each in page.data]
+        if page.next is None:
             break
+        parameters["cursor"] = page.next
 
     assert found == whole and len(found) == len(NAMES)
 
 
-def test_a_row_added_behind_the_place_is_shown_and_one_before_it_shifts_nothing(
+def test_a_row_added_behind_the_cursor_is_shown_and_one_before_it_shifts_nothing(
     directory: Directory, office: Any
 ) -> None:
-    first = listed(directory, customers.LISTING, sort="name", limit=2)
+    first = customers.listed(directory, parse(customers.LISTING, {"sort": "name", "limit": "2"}))
     office.customer("0 before")
     office.customer("zz behind")
 
-    rest = listed(directory, customers.LISTING, sort="name", after=first.after)
+    rest = customers.listed(directory, parse(customers.LISTING, {"sort": "name", "cursor": str(first.next)}))
 
-    assert {"zz behind"} == {row.name for row in rest.rows} - set(NAMES)
-    assert len(rest.rows) == len(NAMES) - 2 + 1
+    assert {"zz behind"} == {each["name"] for each in rest.data} - set(NAMES)
+    assert len(rest.data) == len(NAMES) - 2 + 1
 
 
-def test_a_place_of_another_order_is_refused(directory: Directory) -> None:
-    first = listed(directory, customers.LISTING, sort="name", limit=2)
+def test_a_cursor_fits_no_other_question(directory: Directory) -> None:
+    cursor = str(customers.listed(directory, parse(customers.LISTING, {"name__ne": "x", "limit": "1"})).next)
 
-    with pytest.raises(BadListing):
-        listed(directory, customers.LISTING, after=first.after)
+    parse(customers.LISTING, {"name__ne": "x", "cursor": cursor, "limit": "5", "fields": "id"})
+    for parameters in ({}, {"name__ne": "y"}, {"name__ne": "x", "sort": "-id"}, {"name__ne": "x", "status": "active"}):
+        with pytest.raises(BadListCursor):
+            parse(customers.LISTING, {**parameters, "cursor": cursor})
+    with pytest.raises(BadListCursor):
+        parse(levels.LISTING, {"name__ne": "x", "cursor": cursor})
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "ü", "A" * 5000, "{}", "AAAAAAAAAAAAAAAAWzFd"])
+def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(BadListCursor):
+        parse(levels.LISTING, {"cursor": cursor})
+
+
+def test_chosen_fields_are_all_that_is_answered(directory: Directory) -> None:
+    assert listed(directory, fields="name,status", name="王芳") == [{"name": "王芳", "status": "active"}]
+    assert list(listed(directory)[0]) == list(customers.LISTING.shown)
 
 
 def test_a_page_is_one_query(directory: Directory) -> None:
     statements: list[str] = []
     sa.event.listen(directory.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
 
-    listed(directory, customers.LISTING, level__name="Gold", sort="level__name")
+    listed(directory, level__name="Gold", sort="level__name")
 
     assert len([each for each in statements if each.startswith("SELECT")]) == 1
 
 
-def test_a_scope_hides_everything_else(directory: Directory) -> None:
-    ids = {row.name: row.id for row in listed(directory, customers.LISTING).rows}
-
-    with directory.reading() as session:
-        own = page(
-            session,
-            customers.LISTING,
-            {"name__in": "王芳,李伟"},
-            sort="",
-            limit=200,
-            after=None,
-            scope=[Customer.id == ids["王芳"]],
-        )
-
-    assert [row.name for row in own.rows] == ["王芳"]
-
-
-def test_keys_are_found_by_their_role_and_customer(directory: Directory) -> None:
-    ids = {row.name: row.id for row in listed(directory, customers.LISTING).rows}
+def test_who_is_bound_to_a_customer_sees_that_customer_only(directory: Directory) -> None:
+    ids = {each["name"]: each["id"] for each in listed(directory)}
     access.create_api_keys(
         directory, [{"name": name, "role": "customer", "customer_id": ids[name]} for name in ("王芳", "李伟")]
     )
 
-    found = listed(directory, access.LISTING, customer__name="李伟", role__name="customer", role="customer")
+    own = customers.listed(directory, parse(customers.LISTING, {}), customer_id=ids["王芳"])
+    keys = access.listed(directory, parse(access.LISTING, {}), customer_id=ids["王芳"])
 
-    assert [access.public(row)["customer_id"] for row in found.rows] == [ids["李伟"]]
+    assert [each["name"] for each in own.data] == ["王芳"]
+    assert [each["name"] for each in keys.data] == ["王芳"]
+    found = access.listed(directory, parse(access.LISTING, {"customer__name": "李伟", "role__name": "customer"}))
+    assert [(each["name"], each["role"]) for each in found.data] == [("李伟", "customer")]
 
 
 def test_prices_compare_as_numbers(directory: Directory) -> None:
     for sku, price in (("a", "0.10"), ("b", "9"), ("c", "10.5"), ("d", "0.000001")):
         products.create(
-            directory, [{"sku": sku, "name": sku, "unit_price": price, "currency": "CNY", "executor": "simulated"}]
+            directory,
+            [{"sku": sku, "name": sku, "unit_price": price, "currency": "CNY", "executor": "simulated"}],
         )
 
-    found = listed(directory, products.LISTING, unit_price__lte="9.000", sort="-unit_price")
+    found = products.listed(directory, parse(products.LISTING, {"unit_price__lte": "9.000", "sort": "-unit_price"}))
 
-    assert [row.sku for row in found.rows] == ["b", "a", "d"]
-    assert len(listed(directory, products.LISTING, active="true", sku__in="a,d").rows) == 2
+    assert [(each["sku"], each["unit_price"]) for each in found.data] == [
+        ("b", "9.00"),
+        ("a", "0.10"),
+        ("d", "0.000001"),
+    ]
+    active = parse(products.LISTING, {"active": "true", "sku__in": "a,d"})
+    assert len(products.listed(directory, active).data) == 2
     with pytest.raises(BadListing):
-        listed(directory, products.LISTING, active="1")
+        parse(products.LISTING, {"active": "1"})
 
 
-def test_levels_and_roles_are_listed(directory: Directory) -> None:
-    assert [row.name for row in listed(directory, levels.LISTING, discount_percent="95.50").rows] == ["Silver"]
-    assert len(listed(directory, roles.LISTING, builtin="true").rows) == 4
+def test_levels_are_listed_by_percentage(directory: Directory) -> None:
+    found = levels.listed(directory, parse(levels.LISTING, {"discount_percent": "95.50", "fields": "name"}))
+
+    assert found.data == [{"name": "Silver"}]
+    with directory.reading() as session:
+        assert session.scalar(sa.select(Level.discount_hundredths).where(Level.name == "Silver")) == 9_550
