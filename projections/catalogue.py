@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ledger.events import Recorded
-from projections import balances
+from projections import balances, orders
 from projections.steps import Reader, Step
 
 Fold = Callable[[Sequence[Recorded], Reader], Step]
 
 FOLDS: Mapping[str, Fold] = {
     balances.NAME: balances.fold,
+    orders.NAME: orders.fold,
 }
 
 

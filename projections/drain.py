@@ -85,6 +85,11 @@ def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: 
     events = events[:batch_events]
     try:
         return apply_batch(live, checkpoint, events)
+    except (ValueError, TypeError, LookupError):
+        # What Redis holds is not what a step wrote. Only a rebuild helps, and a person should know why.
+        _log.exception("read-model-damaged", projection=name, position=checkpoint.position)
+        live.stop(checkpoint.position + 1, "the read model is damaged; rebuild it")
+        return None
     except Unappliable as stop:
         _log.error("projection-stopped", projection=name, position=stop.position, reason=stop.reason)
         live.stop(stop.position, stop.reason)
