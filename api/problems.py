@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api import errors as requests
+from api.cursors import InvalidCursor
 from ledger import errors
+from ledger.directory import errors as directory
 from ledger.errors import LedgerError
 from ledger.money import Currency, format_amount
 
@@ -46,6 +48,7 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
         400, "Idempotency key missing", "Send an Idempotency-Key header, new for each new command."
     ),
     requests.BadCursor: Entry(400, "Bad cursor", "Start the list again without a cursor."),
+    InvalidCursor: Entry(422, "Invalid cursor", "Start the list again without a cursor."),
     requests.Unauthenticated: Entry(401, "Not authenticated", "Send Authorization: Bearer <api key>, or log in."),
     requests.Forbidden: Entry(403, "Not permitted", "Use a principal whose role has the permission."),
     requests.PathNotFound: Entry(404, "Not found", "See /openapi.json for the paths."),
@@ -107,6 +110,20 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     ),
     errors.IdempotencyKeyReused: Entry(422, "Idempotency key reused", "Take a new key for a new command."),
     errors.BadMoney: Entry(422, "Not a valid decimal", 'Send a plain decimal string such as "12.50".'),
+    # -- the directory --
+    directory.DirectoryNotFound: Entry(404, "Not found", "Check the id."),
+    directory.AlreadyExists: Entry(409, "Already exists", "Choose another name, or change the object that has it."),
+    directory.InUse: Entry(409, "In use", "Remove what still needs the object first."),
+    directory.RevisionMismatch: Entry(412, "Changed meanwhile", "Read the object again and repeat with its new ETag."),
+    # -- the directory --
+    directory.DirectoryNotFound: Entry(404, "Not found", "Check the id."),
+    directory.AlreadyExists: Entry(409, "Exists already", "Choose another name."),
+    directory.InUse: Entry(409, "In use", "Take it out of use first, or leave it."),
+    directory.RevisionMismatch: Entry(412, "Changed meanwhile", "Read the object again and repeat with its new ETag."),
+    directory.BadField: Entry(422, "Invalid fields", "Correct the field."),
+    directory.BulkRefused: Entry(422, "Invalid fields", "Correct the objects listed under errors; none was made."),
+    directory.BadListing: Entry(422, "Invalid fields", "Correct the parameters."),
+    directory.BadListCursor: Entry(400, "Bad cursor", "Start the list again without a cursor."),
     # -- not now, or our fault --
     errors.NothingRecorded: Entry(
         503, "Not available now", "Nothing was recorded: repeat after Retry-After.", retryable=True
