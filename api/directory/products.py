@@ -1,0 +1,97 @@
+"""Products over HTTP. One that was ever ordered is never deleted, only taken off sale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.directory.findings import Rules
+from api.directory.resources import Content, Resource, routes
+from api.directory.schemas import ProductChanges, ProductContents, ProductShown
+from api.directory.services import services_of
+from api.errors import FieldError, InvalidFields
+from api.routing import Call
+from ledger.directory import products
+from ledger.directory.listing import ListQuery, Page
+from ledger.directory.models import Product
+from ledger.executor_settings import validate_settings
+from ledger.reading import read
+from ledger.schema import orders
+
+
+def _listed(call: Call, query: ListQuery) -> Page:
+    return products.listed(services_of(call).directory, query)
+
+
+def _create(call: Call, contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return products.create(services_of(call).directory, contents)
+
+
+def _read(call: Call, product_id: str) -> dict[str, Any]:
+    return products.read(services_of(call).directory, product_id)
+
+
+def _change(call: Call, product_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
+    directory = services_of(call).directory
+    if changes.keys() & {"executor", "executor_settings"}:
+        _ensure_executor(products.read(directory, product_id), changes)
+    changed = products.change(directory, product_id, changes, revision=revision)
+    services_of(call).forget_terms()
+    return changed
+
+
+def _delete(call: Call, product_id: str, revision: int | None) -> dict[str, Any] | None:
+    services = services_of(call)
+    sku = products.read(services.directory, product_id)["sku"]
+    is_gone = products.delete(services.directory, product_id, revision=revision, ordered=_is_ordered(call, sku))
+    services.forget_terms()
+    return None if is_gone else products.read(services.directory, product_id)
+
+
+def _is_ordered(call: Call, sku: str) -> bool:
+    query = sa.select(orders.c.order_id).where(orders.c.product == sku).limit(1)
+    return read(services_of(call).engine, lambda connection: connection.execute(query).first()) is not None
+
+
+def _ensure_executor(current: dict[str, Any], changes: Content) -> None:
+    settings = dict(changes.get("executor_settings", current["executor_settings"]))
+    for name in products.SECRETS:
+        # A secret that is kept was checked when it was set.
+        if settings.get(name) == products.SHOWN_SECRET and name in current["executor_settings"]:
+            del settings[name]
+    problems = validate_settings(changes.get("executor", current["executor"]), settings)
+    if problems:
+        raise InvalidFields(
+            errors=[
+                FieldError(
+                    pointer=f"/executor_settings{problem.pointer}" if problem.pointer else "/executor",
+                    detail=problem.message,
+                )
+                for problem in problems
+            ]
+        )
+
+
+RESOURCE = Resource(
+    singular="product",
+    plural="products",
+    path="/v1/products",
+    kind=products.KIND,
+    may_read="products.read",
+    may_write="products.write",
+    may_delete="products.write",
+    listing=products.LISTING,
+    listed=_listed,
+    shown=ProductShown(),
+    created=ProductShown(),
+    contents=ProductContents,
+    changes=ProductChanges(partial=True),
+    rules=Rules(kind=products.KIND, unique=("sku", Product.sku)),
+    create=_create,
+    read=_read,
+    change=_change,
+    delete=_delete,
+    has_currency=True,
+)
+ROUTES = routes(RESOURCE)
