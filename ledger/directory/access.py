@@ -22,6 +22,7 @@ from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import ApiKey, Customer, Role
+from ledger.directory.permissions import BINDABLE
 from ledger.ids import new_id
 
 KIND = "api key"
@@ -63,7 +64,8 @@ class Principals:
     def __init__(self, directory: Directory, *, remember_s: float = 1.0) -> None:
         self._directory = directory
         self._remember_s = remember_s
-        self._known: dict[bytes, tuple[float, Principal | None]] = {}
+        self._known: dict[bytes, tuple[float, Principal]] = {}
+        self._forgotten = 0
         self._forgetting = threading.Lock()
 
     def of_key(self, secret: str) -> Principal | None:
@@ -73,16 +75,21 @@ class Principals:
         now = time.monotonic()
         if remembered is not None and now - remembered[0] < self._remember_s:
             return remembered[1]
+        forgotten = self._forgotten
         principal = principal_of(self._directory, digest)
         with self._forgetting:
-            if len(self._known) >= REMEMBERED_MAX:
-                self._known.clear()
-            self._known[digest] = (now, principal)
+            # What was read before a change that is forgotten by now must not come back; and guessed secrets must not
+            # push out the good ones.
+            if principal is not None and forgotten == self._forgotten:
+                if len(self._known) >= REMEMBERED_MAX:
+                    self._known.clear()
+                self._known[digest] = (now, principal)
         return principal
 
     def forget(self) -> None:
         """Look everyone up again: a key or a role was changed."""
         with self._forgetting:
+            self._forgotten += 1
             self._known.clear()
 
 
@@ -103,7 +110,7 @@ def principal_of(directory: Directory, digest: bytes) -> Principal | None:
         return Principal(
             id=f"key:{row.id}",
             role=row.role.name,
-            permissions=frozenset(each.permission for each in row.role.permissions),
+            permissions=_permissions(row),
             customer_id=row.customer_id,
         )
 
@@ -178,6 +185,12 @@ def public(row: ApiKey) -> dict[str, Any]:
         "active": bool(row.active),
         **stamped(row),
     }
+
+
+def _permissions(row: ApiKey) -> frozenset[str]:
+    # Whoever is bound to one customer could otherwise raise its own credit, or see everybody's sums.
+    granted = frozenset(each.permission for each in row.role.permissions)
+    return granted if row.customer_id is None else granted & BINDABLE
 
 
 def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> ApiKey:

@@ -24,7 +24,7 @@ from ledger.directory.errors import BadField, InUse
 from ledger.directory.levels import discount_percent
 from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
-from ledger.errors import BadMoney, Refused, Unavailable
+from ledger.errors import BadMoney, OutcomeUnknown, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import codes_with_exponent, currency, format_amount, parse_amount
 from ledger.pricing import FULL_PERCENT, PERCENT_DECIMALS
@@ -35,6 +35,8 @@ ACTIVE, DEACTIVATED = "active", "deactivated"
 STATUSES = (ACTIVE, SUSPENDED, DEACTIVATED)
 STEP_CUSTOMERS = 500
 """How many customers are brought in step at once."""
+UNUSED_VERSION_MAX = 2
+"""The version of an account that was opened and suspended, and nothing else."""
 CREDIT_LIMIT_MINOR_MAX = 10**14 - 1
 INLINE_CUSTOMERS_MAX = 5_000
 """How many a request brings in step itself; the sweeper does the rest."""
@@ -121,7 +123,7 @@ def create(
             _ensure_level(session, row.level_id, pointer="/level_id" if len(rows) == 1 else f"/{index}/level_id")
         session.add_all(rows)
         _names_changed(session)
-    bring_in_step(directory, ledger, [row.id for row in rows], asker)
+    _follow(directory, ledger, [row.id for row in rows], asker)
     return (
         [read(directory, row.id) for row in rows] if len(rows) == 1 else read_many(directory, [row.id for row in rows])
     )
@@ -177,7 +179,7 @@ def change(
             row.in_step = False
         touch(row)
     if not row.in_step:
-        refused = bring_in_step(directory, ledger, [customer_id], asker).get(customer_id)
+        refused = _follow(directory, ledger, [customer_id], asker).get(customer_id)
         if refused is not None:
             raise refused
     return read(directory, customer_id)
@@ -204,8 +206,10 @@ def delete(
         session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
         row.status, row.in_step = DEACTIVATED, False
         touch(row)
-    bring_in_step(directory, ledger, [customer_id], asker)
-    if account is not None and account.version > 1:
+    _follow(directory, ledger, [customer_id], asker)
+    # Judged again now that the account is suspended: money may have come while it was not.
+    settled = ledger.accounts([customer_id])[customer_id]
+    if settled.version > UNUSED_VERSION_MAX:
         return False
     with directory.writing() as session:
         _names_changed(session)
@@ -239,6 +243,14 @@ def bring_in_step(
     return refused
 
 
+def _follow(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
+    try:
+        return bring_in_step(directory, ledger, customer_ids, asker)
+    except Unavailable as error:
+        # The rows are saved and `reconcile` will finish, so this is not "nothing was recorded".
+        raise OutcomeUnknown(reason="it is saved, and reaches the account as soon as the ledger answers") from error
+
+
 def public(row: Customer) -> dict[str, Any]:
     """Return the customer as clients see it."""
     return {
@@ -266,9 +278,13 @@ def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], ask
         _note(customer_id, outcome, refused)
     settled = ledger.accounts([row.id for row in rows])
     with directory.writing() as session:
+        # Locked, so that a level that is being changed sends its customers through here once more.
+        wanted_levels = sorted({row.level_id for row in rows if row.level_id is not None})
+        query_levels = sa.select(Level.id, Level.revision).where(Level.id.in_(wanted_levels)).order_by(Level.id)
+        levels = {row[0]: row[1] for row in session.execute(query_levels.with_for_update(read=True))}
         for row in rows:
             account = settled.get(row.id)
-            if account is not None:
+            if account is not None and (row.level is None or levels.get(row.level.id) == row.level.revision):
                 _settle(session, row, account, reverted=row.id in refused)
     return refused
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, sessionmaker
 
-from ledger.errors import NothingRecorded, ReadUnavailable
+from ledger.errors import NothingRecorded, OutcomeUnknown, ReadUnavailable
 
 
 class Directory:
@@ -30,9 +30,18 @@ class Directory:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Open a session that commits at the end. Raises NothingRecorded when the database takes no writes."""
+        """Open a session that commits at the end.
+
+        Raises NothingRecorded when the database takes no writes, OutcomeUnknown when it did not answer the commit.
+        """
+        is_committing = False
         try:
-            with self._write.begin() as session:
+            with self._write() as session:
                 yield session
+                session.flush()
+                is_committing = True
+                session.commit()
         except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            if is_committing:
+                raise OutcomeUnknown(reason="the directory's database did not answer") from error
             raise NothingRecorded(reason="the directory's database takes no writes") from error

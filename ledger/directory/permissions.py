@@ -47,6 +47,18 @@ _CUSTOMER = frozenset(
     }
 )
 
+BINDABLE = frozenset(PERMISSIONS) - {
+    "customers.write",
+    "customers.delete",
+    "levels.write",
+    "products.write",
+    "roles.read",
+    "roles.write",
+    "api_keys.write",
+    "trial_balance.read",
+}
+"""What a principal bound to one customer may hold: permissions whose effect stays with that customer."""
+
 ROLES: dict[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "operator": _OPERATOR,

@@ -14,6 +14,7 @@ from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import Product
+from ledger.executor_settings import executor_names, validate_settings
 from ledger.ids import new_id
 from ledger.money import currency, format_decimal, parse_decimal
 from ledger.pricing import QUANTITY_MAX, UNIT_PRICE_DECIMALS, Tier, canonical_unit_price
@@ -79,7 +80,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
         for each in contents
     ]
     for row in rows:
-        _ensure_range(row)
+        _ensure_usable(row)
     with unique(KIND, "sku"), directory.writing() as session:
         session.add_all(rows)
     return [public(row) for row in rows]
@@ -117,7 +118,7 @@ def change(
             row.active = changes["active"]
         if "executor_settings" in changes:
             row.executor_settings = _settings_text(changes["executor_settings"] or {}, row.executor_settings)
-        _ensure_range(row)
+        _ensure_usable(row)
         touch(row)
     return public(row)
 
@@ -218,6 +219,11 @@ def _settings_text(wanted: Mapping[str, Any], before: str) -> str:
     return json.dumps(merged, ensure_ascii=False)
 
 
-def _ensure_range(row: Product) -> None:
+def _ensure_usable(row: Product) -> None:
+    wrong = validate_settings(row.executor, json.loads(row.executor_settings))
+    if wrong:
+        unknown = row.executor not in executor_names()
+        pointer = "/executor" if unknown else f"/executor_settings{wrong[0].pointer}"
+        raise BadField(pointer=pointer, problem=wrong[0].message)
     if not 1 <= row.min_quantity <= row.max_quantity <= QUANTITY_MAX:
         raise BadField(pointer="/max_quantity", problem=f"quantities go from 1 to {QUANTITY_MAX}, the minimum first")

@@ -175,7 +175,7 @@ def test_a_product_keeps_its_price_exactly_and_its_secret_to_itself(office) -> N
     products.change(office.directory, made["id"], {"active": False})
     assert products.terms_of(office.directory, "sms") is None
     with pytest.raises(AlreadyExists):
-        products.create(office.directory, [content])
+        products.create(office.directory, [{**content, "executor_settings": settings}])
 
 
 def test_roles_come_ready_and_keys_carry_their_permissions_at_once(office) -> None:  # type: ignore[no-untyped-def]
