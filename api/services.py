@@ -1,0 +1,150 @@
+"""What the routes work with, made once in each server process, when its first request comes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import redis
+import sqlalchemy as sa
+import structlog
+from flask import Request
+
+from api.authentication import Authenticator, bearer_token
+from api.errors import Unauthenticated
+from api.settings import ApiSettings
+from ledger import state
+from ledger.append import Ledger
+from ledger.commands import ProductTerms
+from ledger.database import database_url, directory_url, open_engine
+from ledger.directory import products
+from ledger.directory.access import Principal, Principals
+from ledger.directory.directory import Directory
+from ledger.directory.names import CustomerNames
+from ledger.money import Currency, currency
+from ledger.reading import read
+from ledger.settings import LedgerSettings, read_settings
+from projections.redis_clients import open_redis
+from projections.settings import ProjectionSettings
+from projections.wake import Waker
+
+REMEMBER_S = 1.0
+"""How long keys and prices are remembered between requests."""
+REMEMBERED_MAX = 100_000
+
+_log = structlog.get_logger(__name__)
+Value = TypeVar("Value")
+
+
+class Services:
+    """The settings, databases, the ledger and Redis of one server process.
+
+    Thread-safe; nothing connects before it is used.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.settings = ApiSettings.from_environment(environment)
+        self.ledger_settings = read_settings(LedgerSettings, environment)
+        self.projection_settings = ProjectionSettings.from_environment(environment)
+        self.engine: sa.Engine = open_engine(database_url(self.ledger_settings), self.ledger_settings)
+        self.directory = Directory(open_engine(directory_url(self.ledger_settings), self.ledger_settings))
+        self.names = CustomerNames(self.directory)
+        self.principals = Principals(self.directory, remember_s=REMEMBER_S)
+        timeout_s = self.projection_settings.redis_timeout_s
+        self.redis: redis.Redis = open_redis(self.projection_settings.redis_url, timeout_s=timeout_s)
+        self.queue_redis: redis.Redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
+        self.waker = Waker(self.queue_redis)
+        self.ledger = Ledger(self.engine, self.ledger_settings, after_commit=self.waker.after_commit)
+        self.authenticators: tuple[Authenticator, ...] = (self._by_key,)
+        self.cursor_key = self._cursor_key()
+        self._currencies: dict[str, Currency] = {}
+        self._terms: dict[str, tuple[float, ProductTerms | None]] = {}
+
+    @property
+    def currency(self) -> str:
+        """The code of the currency of what names none."""
+        return self.ledger_settings.currency
+
+    @property
+    def default_currency(self) -> Currency:
+        """The currency of what names none."""
+        return currency(self.ledger_settings.currency)
+
+    def currency_of(self, account_id: str) -> Currency:
+        """Return the account's currency, which never changes; the default for an account that does not exist (yet)."""
+        known = self._currencies.get(account_id)
+        if known is not None:
+            return known
+        account = read(self.engine, lambda connection: state.account(connection, account_id))
+        if account is None:
+            return self.default_currency
+        if len(self._currencies) >= REMEMBERED_MAX:
+            self._currencies.clear()
+        self._currencies[account_id] = currency(account.currency)
+        return self._currencies[account_id]
+
+    def terms_of(self, sku: str) -> ProductTerms | None:
+        """Return the product's terms, at most a moment old; None when it is not on sale."""
+        remembered = self._terms.get(sku)
+        now = time.monotonic()
+        if remembered is not None and now - remembered[0] < REMEMBER_S:
+            return remembered[1]
+        terms = products.terms_of(self.directory, sku)
+        if terms is not None:
+            if len(self._terms) >= REMEMBERED_MAX:
+                self._terms.clear()
+            self._terms[sku] = (now, terms)
+        return terms
+
+    def forget_terms(self) -> None:
+        """Read prices again: a product was changed."""
+        self._terms.clear()
+
+    def close(self) -> None:
+        """Commit what waits and close what is open."""
+        self.ledger.close()
+        self.waker.close()
+        self.engine.dispose()
+        self.directory.engine.dispose()
+
+    def _by_key(self, request: Request) -> Principal | None:
+        token = bearer_token(request)
+        if token is None:
+            return None
+        principal = self.principals.of_key(token)
+        if principal is None:
+            raise Unauthenticated()
+        return principal
+
+    def _cursor_key(self) -> bytes:
+        if self.settings.secret_key:
+            return self.settings.secret_key.encode("utf-8")
+        _log.warning("no secret key is set: cursors of lists end with this process", setting="ORDERLEDGER_SECRET_KEY")
+        return secrets.token_bytes(32)
+
+
+class Once:
+    """Calls a factory once in each process, also after a fork, and remembers what it made."""
+
+    def __init__(self, factory: Callable[[], Services]) -> None:
+        self._factory = factory
+        self._making = threading.Lock()
+        self._made: tuple[int, Services] | None = None
+
+    def __call__(self) -> Services:
+        """Return what the factory made in this process."""
+        made = self._made
+        if made is not None and made[0] == os.getpid():
+            return made[1]
+        with self._making:
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = (os.getpid(), self._factory())
+            return self._made[1]
+
+    def made(self) -> Services | None:
+        """Return what was made in this process, None when nothing was."""
+        return None if self._made is None or self._made[0] != os.getpid() else self._made[1]
