@@ -7,6 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
+BENCH_ARGUMENTS ?=
 
 .PHONY: help install servers run test check lint format bench clean
 
@@ -43,8 +44,14 @@ lint: install ## the same without the documentation's tests
 format: install ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
 
-bench: install servers ## measure throughput and latency on this machine
-	@$(BIN)/python -m bench
+bench: .venv/installed-bench servers ## measure throughput and latency on this machine, beside other ways
+	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
+
+.venv/installed-bench: .venv/installed
+	@echo "installing what the ledger is measured beside"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--constraint constraints.txt --editable '.[bench]'
+	@touch $@
 
 clean: ## remove what make made, but no data
 	@rm -rf .venv .servers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

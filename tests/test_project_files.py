@@ -35,6 +35,7 @@ def normal_name(requirement: str) -> str:
         ("options", "install_requires"),
         ("options.extras_require", "embedded"),
         ("options.extras_require", "dev"),
+        ("options.extras_require", "bench"),
     ],
 )
 def test_every_dependency_has_the_version_it_was_tested_with(section: str, option: str) -> None:
