@@ -1,4 +1,7 @@
-"""What every answer gets whatever its route: a request id, security headers, and a problem document when something was raised."""
+"""What every answer gets whatever its route.
+
+A request id, security headers, and a problem document when something was raised.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ Observer = Callable[[str, int, float], None]
 
 
 def install(app: Flask, default_currency: Callable[[], str], observe: Observer) -> None:
-    """Let the application answer every request in our manner. `default_currency` words amounts of errors that do not say theirs."""
+    """Let the application answer every request in our manner.
+
+    `default_currency` words amounts of errors that do not say theirs.
+    """
 
     def as_problem(error: LedgerError) -> Response:
         return problem_response(error, currency(default_currency()))
@@ -55,6 +61,7 @@ def install(app: Flask, default_currency: Callable[[], str], observe: Observer) 
 
     @app.after_request
     def finish(answer: Response) -> Response:
+        answer.headers.update(g.get("headers", {}))
         answer.headers["X-Request-Id"] = g.request_id
         for name, value in _SECURITY_HEADERS.items():
             answer.headers.setdefault(name, value)

@@ -1,7 +1,8 @@
 """Who is asking, may they, and is it theirs.
 
-A principal comes from an API key (`Authorization: Bearer …`) or from whatever else the application registers as an authenticator
-(sessions). A principal with a `customer_id` sees and changes that customer only: anything else answers exactly as if it did not exist.
+A principal comes from an API key (`Authorization: Bearer …`) or from whatever else the application registers as an
+authenticator (sessions). A principal with a `customer_id` sees and changes that customer only: anything else answers
+exactly as if it did not exist.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class Principal(Protocol):
 
 
 Authenticator = Callable[[Request], Principal | None]
-"""Returns the principal of a request that carries this kind of proof, None when it carries none; raises Unauthenticated for a bad one."""
+"""Returns the principal of a request that carries this kind of proof, None when it carries none.
+
+Raises Unauthenticated for a bad one.
+"""
 
 
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:

@@ -19,7 +19,8 @@ JSON = "application/json"
 DEPTH_MAX = 32
 INTEGER_DIGITS_MAX = 30
 _STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
-# The closing quote is optional, so that a string without an end is one match and never tried again from within: linear time.
+# The closing quote is optional, so that a string without an end is one match and never tried again from within: linear
+# time.
 
 
 def read_bytes(request: Request, bytes_max: int) -> bytes:

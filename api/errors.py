@@ -142,14 +142,6 @@ class InvalidFields(RequestError):
     errors: Sequence[FieldError] = field(default_factory=tuple)
 
 
-@dataclass(eq=False, kw_only=True)
-class BadCursor(RequestError):
-    """The cursor is not one of ours, or belongs to another list."""
-
-    code = "bad-cursor"
-    message = "the cursor does not belong to this list; start again without it"
-
-
 class CommandInProgress(Conflict):
     """A request with the same key is being worked on."""
 

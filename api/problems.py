@@ -1,7 +1,7 @@
 """Every error's answer: RFC 9457 problem documents, and the one table from error class to status.
 
-`CATALOGUE` is the reference that docs/errors.md is tested against. Amounts leave here as decimal text, never in minor units; nothing of
-a database, a path or a traceback leaves here at all.
+`CATALOGUE` is the reference that docs/errors.md is tested against. Amounts leave here as decimal text, never in minor
+units; nothing of a database, a path or a traceback leaves here at all.
 
 Source: RFC 9457.
 """
@@ -25,7 +25,10 @@ TYPE_PREFIX = "urn:orderledger:problem:"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How an error is answered: status, title, what the caller should do, and its message when amounts must be worded."""
+    """How an error is answered.
+
+    Status, title, what the caller should do, and its message when amounts must be worded.
+    """
 
     status: int
     title: str
@@ -47,7 +50,6 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     requests.IdempotencyKeyMissing: Entry(
         400, "Idempotency key missing", "Send an Idempotency-Key header, new for each new command."
     ),
-    requests.BadCursor: Entry(400, "Bad cursor", "Start the list again without a cursor."),
     InvalidCursor: Entry(422, "Invalid cursor", "Start the list again without a cursor."),
     requests.Unauthenticated: Entry(401, "Not authenticated", "Send Authorization: Bearer <api key>, or log in."),
     requests.Forbidden: Entry(403, "Not permitted", "Use a principal whose role has the permission."),
@@ -115,11 +117,6 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     directory.AlreadyExists: Entry(409, "Already exists", "Choose another name, or change the object that has it."),
     directory.InUse: Entry(409, "In use", "Remove what still needs the object first."),
     directory.RevisionMismatch: Entry(412, "Changed meanwhile", "Read the object again and repeat with its new ETag."),
-    # -- the directory --
-    directory.DirectoryNotFound: Entry(404, "Not found", "Check the id."),
-    directory.AlreadyExists: Entry(409, "Exists already", "Choose another name."),
-    directory.InUse: Entry(409, "In use", "Take it out of use first, or leave it."),
-    directory.RevisionMismatch: Entry(412, "Changed meanwhile", "Read the object again and repeat with its new ETag."),
     directory.BadField: Entry(422, "Invalid fields", "Correct the field."),
     directory.BulkRefused: Entry(422, "Invalid fields", "Correct the objects listed under errors; none was made."),
     directory.BadListing: Entry(422, "Invalid fields", "Correct the parameters."),
@@ -154,9 +151,13 @@ def problem(error: LedgerError, request_id: str, currency: Currency) -> dict[str
         "retryable": entry.retryable,
         "request_id": request_id,
     }
+    if isinstance(error, directory.BadField):
+        listed = [requests.FieldError(pointer=error.pointer, detail=error.problem)]
+    if isinstance(error, directory.BadListing):
+        listed = [requests.FieldError(parameter=each.parameter, detail=each.problem) for each in error.problems]
     if listed is not None:
-        document["errors"] = [each.to_json() for each in listed]
-    if isinstance(error, requests.RequestError) or entry.status >= 500:
+        document["errors"] = [each.to_json() if isinstance(each, requests.FieldError) else each for each in listed]
+    if isinstance(error, requests.RequestError | directory.BadField | directory.BadListing) or entry.status >= 500:
         return document
     return fields | document
 

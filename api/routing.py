@@ -1,10 +1,12 @@
-"""Routes, declared: each names its method, path, exactly one permission, schemas and statuses; one dispatcher serves them all.
+"""Routes, declared.
 
-An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a `Call`, in which
-everything was checked already, and returns an `Answer`. Errors are raised, never returned.
+Each names its method, path, exactly one permission, schemas and statuses; one dispatcher serves them all.
 
-A path is in Werkzeug's form with the converters ``token`` (ids) and ``position``. A parameter named ``customer_id`` is an account: a
-principal of another customer gets AccountNotFound for it before the view runs.
+An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a
+`Call`, in which everything was checked already, and returns an `Answer`. Errors are raised, never returned.
+
+A path is in Werkzeug's form with the converters ``token`` (ids) and ``position``. A parameter named ``customer_id`` is
+an account: a principal of another customer gets AccountNotFound for it before the view runs.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ LOGGED_IN: Final = "logged-in"
 
 
 class Answer(NamedTuple):
-    """What a view returns: a status, and a body: a dict or list (sent as JSON), or text, bytes or an iterator of them (sent as it is)."""
+    """What a view returns.
+
+    A status, and a body: a dict or list (sent as JSON), or text, bytes or an iterator of them (sent as it is).
+    """
 
     status: int
     body: Any = None
@@ -49,7 +54,10 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Call:
-    """One request, checked: who asks, path parameters, loaded query and body. `services` is whatever the application was built with."""
+    """One request, checked.
+
+    Who asks, path parameters, loaded query and body. `services` is whatever the application was built with.
+    """
 
     services: Any
     request_id: str
@@ -75,10 +83,12 @@ View = Callable[[Call], Answer]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One declared operation. `body` None: it takes none; `streamed`: the view reads the body itself from flask.request.
+    """One declared operation.
 
-    `answers` maps each good status to its schema, None for a body described by `media_types` alone. `errors` are statuses beyond
-    those that every route of its kind has.
+    `body` None: it takes none; `streamed`: the view reads the body itself from flask.request.
+
+    `answers` maps each good status to its schema, None for a body described by `media_types` alone. `errors` are
+    statuses beyond those that every route of its kind has.
     """
 
     method: str
@@ -159,8 +169,8 @@ def register(
 ) -> list[Route]:
     """Put the areas' routes on the application and return them.
 
-    `services` is called at each request; `permissions` are the known names. Raises ValueError for an unknown permission or a name
-    used twice.
+    `services` is called at each request; `permissions` are the known names. Raises ValueError for an unknown
+    permission or a name used twice.
     """
     app.url_map.converters |= {"token": TokenConverter, "position": PositionConverter}
     known = {LOGGED_IN, *permissions}

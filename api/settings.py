@@ -18,7 +18,7 @@ class ApiSettings:
         "SECRET_KEY",
         text,
         "",
-        "secret that seals sessions and list cursors; empty: one kept in the data directory by `up`, else one per process",
+        "seals sessions and list cursors; empty: kept in the data directory by `up`, else new in each process",
         secret=True,
     )
     api_workers: int = setting("API_WORKERS", integer(1, 64), 1, "processes of the API server")
@@ -35,6 +35,19 @@ class ApiSettings:
     )
     cancellation_wait_s: float = setting(
         "CANCELLATION_WAIT_S", seconds(0, 9), 5.0, "longest wait of a cancellation for the executor's word, in seconds"
+    )
+
+    batch_lines_max: int = setting(
+        "BATCH_LINES_MAX", integer(1, 100_000_000), 1_000_000, "commands of one streamed batch"
+    )
+    event_streams_max: int = setting(
+        "EVENT_STREAMS_MAX", integer(0, 1_000), 16, "event streams (text/event-stream) one API process keeps open"
+    )
+    event_stream_s: float = setting(
+        "EVENT_STREAM_S",
+        seconds(1, 3_600),
+        300.0,
+        "how long an event stream lasts; clients then connect again, in seconds",
     )
 
     @classmethod
