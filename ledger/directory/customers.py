@@ -1,45 +1,34 @@
-"""Customers, and their accounts kept in step with them.
-
-A row is what is wanted of the account: its level's percentage, credit limit and status. A change marks the row out
-of step, the account is brought there by commands to the ledger, and the row is marked in step again with what the
-account then is. So a crash anywhere leaves a row that `reconcile` finishes, and what the ledger refuses goes back
-to what the account has.
-"""
+"""Customers. What is changed of one reaches its account through ledger.directory.in_step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from ledger.accounts import OPEN, SUSPENDED, Account
+from ledger.accounts import SUSPENDED, Account
 from ledger.append import Ledger
-from ledger.commands import ChangeLevel, Command, OpenAccount, Reactivate, SetCreditLimit, Suspend
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
-from ledger.directory.levels import discount_percent
+from ledger.directory.in_step import ACTIVE, DEACTIVATED, bring_in_step
+from ledger.directory.in_step import INLINE_CUSTOMERS_MAX as INLINE_CUSTOMERS_MAX
+from ledger.directory.in_step import Asker as Asker
+from ledger.directory.in_step import reconcile as reconcile
 from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
 from ledger.errors import BadMoney, OutcomeUnknown, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import codes_with_exponent, currency, format_amount, parse_amount
-from ledger.pricing import FULL_PERCENT, PERCENT_DECIMALS
-from ledger.submission import Outcome, Submission
+from ledger.pricing import PERCENT_DECIMALS
 
 KIND = "customer"
-ACTIVE, DEACTIVATED = "active", "deactivated"
 STATUSES = (ACTIVE, SUSPENDED, DEACTIVATED)
-STEP_CUSTOMERS = 500
-"""How many customers are brought in step at once."""
 UNUSED_VERSION_MAX = 2
 """The version of an account that was opened and suspended, and nothing else."""
 CREDIT_LIMIT_MINOR_MAX = 10**14 - 1
-INLINE_CUSTOMERS_MAX = 5_000
-"""How many a request brings in step itself; the sweeper does the rest."""
 
 
 def _in_ten_thousandths(minor: Any) -> sa.ColumnElement[int]:
@@ -86,17 +75,6 @@ LISTING = Listing(
         "updated_at",
     ),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Who asks for a change, and in which request."""
-
-    actor: str
-    correlation_id: str
-
-
-SYSTEM = Asker(actor="system:directory", correlation_id="reconcile")
 
 
 def create(
@@ -164,10 +142,11 @@ def change(
     is changed).
     """
     with directory.writing() as session:
+        # The level before the customer, in the order in which a change of the level locks them.
+        _ensure_level(session, changes.get("level_id"), pointer="/level_id")
         row = find(session, Customer, KIND, customer_id, revision=revision, lock=True)
         if changes.get("currency", row.currency) != row.currency:
             raise BadField(pointer="/currency", problem="an account keeps its currency")
-        _ensure_level(session, changes.get("level_id"), pointer="/level_id")
         if changes.get("name", row.name) != row.name:
             _names_changed(session)
         for name in ("name", "mobile", "contact", "level_id", "status"):
@@ -217,32 +196,6 @@ def delete(
     return True
 
 
-def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, customers_max: int | None = None) -> int:
-    """Bring every customer that is out of step in step, in bounded steps; return how many were looked at."""
-    done = 0
-    after = ""
-    while customers_max is None or done < customers_max:
-        with directory.reading() as session:
-            waiting = sa.select(Customer.id).where(Customer.in_step == 0, Customer.id > after).order_by(Customer.id)
-            ids = list(session.scalars(waiting.limit(STEP_CUSTOMERS)))
-        if not ids:
-            break
-        bring_in_step(directory, ledger, ids, asker)
-        done += len(ids)
-        after = ids[-1]
-    return done
-
-
-def bring_in_step(
-    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker
-) -> dict[str, Refused]:
-    """Send the commands that take the accounts to where their customers' rows want them; return what was refused."""
-    refused: dict[str, Refused] = {}
-    for start in range(0, len(customer_ids), STEP_CUSTOMERS):
-        refused |= _step(directory, ledger, customer_ids[start : start + STEP_CUSTOMERS], asker)
-    return refused
-
-
 def _follow(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
     try:
         return bring_in_step(directory, ledger, customer_ids, asker)
@@ -266,88 +219,8 @@ def public(row: Customer) -> dict[str, Any]:
     }
 
 
-def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
-    with directory.reading() as session:
-        query = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id.in_(customer_ids))
-        rows = list(session.scalars(query))
-    accounts = ledger.accounts([row.id for row in rows])
-    wanted = [(row.id, submission) for row in rows for submission in _commands(row, accounts.get(row.id), asker)]
-    outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=False)
-    refused: dict[str, Refused] = {}
-    for (customer_id, _), outcome in zip(wanted, outcomes, strict=True):
-        _note(customer_id, outcome, refused)
-    settled = ledger.accounts([row.id for row in rows])
-    with directory.writing() as session:
-        # Locked, so that a level that is being changed sends its customers through here once more.
-        wanted_levels = sorted({row.level_id for row in rows if row.level_id is not None})
-        query_levels = sa.select(Level.id, Level.revision).where(Level.id.in_(wanted_levels)).order_by(Level.id)
-        levels = {row[0]: row[1] for row in session.execute(query_levels.with_for_update(read=True))}
-        for row in rows:
-            account = settled.get(row.id)
-            if account is not None and (row.level is None or levels.get(row.level.id) == row.level.revision):
-                _settle(session, row, account, reverted=row.id in refused)
-    return refused
-
-
-def _note(customer_id: str, outcome: Outcome, refused: dict[str, Refused]) -> None:
-    if isinstance(outcome.error, Unavailable):
-        raise outcome.error
-    if isinstance(outcome.error, Refused):
-        refused.setdefault(customer_id, outcome.error)
-
-
-def _commands(row: Customer, account: Account | None, asker: Asker) -> list[Submission]:
-    percent = FULL_PERCENT if row.level is None else discount_percent(row.level)
-    wanted: list[Command] = []
-    if account is None:
-        wanted.append(
-            OpenAccount(
-                account_id=row.id,
-                currency=row.currency,
-                level_id=row.level_id,
-                discount_percent=percent,
-                credit_limit_minor=row.credit_limit_minor,
-            )
-        )
-        is_open = True
-    else:
-        if (account.level_id, account.discount_percent) != (row.level_id, percent):
-            wanted.append(ChangeLevel(account_id=row.id, level_id=row.level_id, discount_percent=percent))
-        if account.credit_limit_minor != row.credit_limit_minor:
-            wanted.append(SetCreditLimit(account_id=row.id, credit_limit_minor=row.credit_limit_minor))
-        is_open = account.status == OPEN
-    if is_open != (row.status == ACTIVE):
-        wanted.append(Reactivate(account_id=row.id) if row.status == ACTIVE else Suspend(account_id=row.id))
-    version = 0 if account is None else account.version
-    return [
-        Submission(
-            command=command,
-            actor=asker.actor,
-            idempotency_key=f"{command.KIND}:{row.id}:{version}:{row.revision}:{percent}",
-            correlation_id=asker.correlation_id,
-        )
-        for command in wanted
-    ]
-
-
-def _settle(session: Session, row: Customer, account: Account, *, reverted: bool) -> None:
-    # Only while the row is still as it was read: a change since then has its own step to come.
-    values: dict[str, Any] = {"in_step": 1}
-    if reverted:
-        status = row.status if row.status == DEACTIVATED and account.status == SUSPENDED else None
-        values |= {
-            "credit_limit_minor": account.credit_limit_minor,
-            "level_id": account.level_id,
-            "status": status or (ACTIVE if account.status == OPEN else SUSPENDED),
-            "revision": row.revision + 1,
-        }
-    session.execute(
-        sa.update(Customer).where(Customer.id == row.id, Customer.revision == row.revision).values(**values)
-    )
-
-
 def _ensure_level(session: Session, level_id: str | None, *, pointer: str) -> None:
-    if level_id is not None and session.get(Level, level_id) is None:
+    if level_id is not None and session.get(Level, level_id, with_for_update={"read": True}) is None:
         raise BadField(pointer=pointer, problem=f"no level {level_id}")
 
 

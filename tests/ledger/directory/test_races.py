@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from ledger.append import Ledger
-from ledger.commands import Recharge
+from ledger.commands import Deduct, Recharge
 from ledger.directory import access, customers, levels, products
 from ledger.directory.changes import stamps
 from ledger.directory.customers import Asker, reconcile
@@ -17,7 +17,7 @@ from ledger.directory.errors import BadField
 from ledger.directory.models import Customer, DirectoryState
 from ledger.directory.names import CustomerNames
 from ledger.directory.permissions import BINDABLE, PERMISSIONS, ROLES
-from ledger.errors import OutcomeUnknown
+from ledger.errors import CreditLimitInUse, OutcomeUnknown
 from ledger.ids import new_id
 from ledger.settings import LedgerSettings
 from submissions import prove, submission
@@ -60,6 +60,36 @@ def test_a_percentage_that_changes_while_a_customer_gets_the_level_is_not_lost(o
 
     assert office.ledger.accounts([customer_id])[customer_id].discount_percent == "80"
     assert reconcile(office.directory, office.ledger) == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_commands_of_an_overtaken_change_do_not_have_the_last_word(office: Any, moment: str) -> None:
+    first, second = office.level("Gold", "90"), office.level("Silver", "95")
+    customer_id = office.customer()["id"]
+
+    def change_again() -> None:
+        customers.change(office.directory, office.ledger, customer_id, {"level_id": second}, ASKER)
+
+    interrupted = cast(Ledger, Interrupted(office.ledger, **{moment: change_again}))  # type: ignore[arg-type]
+    customers.change(office.directory, interrupted, customer_id, {"level_id": first}, ASKER)
+
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert (account.level_id, account.discount_percent) == (second, "95")
+    assert reconcile(office.directory, office.ledger) == 0
+
+
+def test_a_change_that_the_ledger_refuses_in_part_is_refused_whole(office: Any) -> None:
+    level_id = office.level("Gold", "90")
+    customer_id = office.customer(credit_limit="50.00")["id"]
+    office.ledger.append(submission(Deduct(account_id=customer_id, amount_minor=4_000, currency="CNY")))
+
+    with pytest.raises(CreditLimitInUse):
+        office.change(customer_id, level_id=level_id, credit_limit="0", status="suspended")
+
+    shown = customers.read(office.directory, customer_id)
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert (shown["level_id"], shown["credit_limit"], shown["status"]) == (None, "50.00", "active")
+    assert (account.level_id, account.credit_limit_minor, account.status) == (None, 5_000, "open")
 
 
 def test_a_customer_that_gets_money_while_it_is_deleted_stays(office: Any) -> None:

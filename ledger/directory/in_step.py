@@ -1,0 +1,173 @@
+"""Keep customers' accounts in step with their rows.
+
+A row is what is wanted of the account: its level's percentage, credit limit and status. A change marks the row out
+of step, the account is brought there by commands to the ledger, and the row is marked in step again with what the
+account then is. So a crash anywhere leaves a row that `reconcile` finishes, and what the ledger refuses goes back
+to what the account has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload
+
+from ledger.accounts import OPEN, SUSPENDED, Account
+from ledger.append import Ledger
+from ledger.commands import ChangeLevel, Command, OpenAccount, Reactivate, SetCreditLimit, Suspend
+from ledger.directory.directory import Directory
+from ledger.directory.levels import discount_percent
+from ledger.directory.models import Customer, Level
+from ledger.errors import BatchRefused, Refused, Unavailable
+from ledger.pricing import FULL_PERCENT
+from ledger.submission import Outcome, Submission
+
+ACTIVE, DEACTIVATED = "active", "deactivated"
+STEP_CUSTOMERS = 500
+"""How many customers are brought in step at once."""
+INLINE_CUSTOMERS_MAX = 5_000
+"""How many a request brings in step itself; the sweeper does the rest."""
+ROUNDS_MAX = 3
+"""How often customers that others change meanwhile are tried; then `reconcile` finds them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks for a change, and in which request."""
+
+    actor: str
+    correlation_id: str
+
+
+SYSTEM = Asker(actor="system:directory", correlation_id="reconcile")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stepped:
+    """What one step came to: refusals by customer, and customers whose rows changed meanwhile."""
+
+    refused: dict[str, Refused]
+    overtaken: list[str]
+
+
+def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, customers_max: int | None = None) -> int:
+    """Bring every customer that is out of step in step, in bounded steps; return how many were looked at."""
+    done = 0
+    after = ""
+    while customers_max is None or done < customers_max:
+        with directory.reading() as session:
+            waiting = sa.select(Customer.id).where(Customer.in_step == 0, Customer.id > after).order_by(Customer.id)
+            ids = list(session.scalars(waiting.limit(STEP_CUSTOMERS)))
+        if not ids:
+            break
+        bring_in_step(directory, ledger, ids, asker)
+        done += len(ids)
+        after = ids[-1]
+    return done
+
+
+def bring_in_step(
+    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker
+) -> dict[str, Refused]:
+    """Send the commands that take the accounts to where their customers' rows want them; return what was refused."""
+    refused: dict[str, Refused] = {}
+    for start in range(0, len(customer_ids), STEP_CUSTOMERS):
+        ids = customer_ids[start : start + STEP_CUSTOMERS]
+        for _ in range(ROUNDS_MAX):
+            stepped = _step(directory, ledger, ids, asker)
+            refused |= stepped.refused
+            ids = stepped.overtaken
+            if not ids:
+                break
+    return refused
+
+
+def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> _Stepped:
+    with directory.reading() as session:
+        query = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id.in_(customer_ids))
+        rows = list(session.scalars(query))
+    accounts = ledger.accounts([row.id for row in rows])
+    wanted = [(row.id, submission) for row in rows for submission in _commands(row, accounts.get(row.id), asker)]
+    # A change of one customer takes effect whole or not at all; among many, one customer's refusal is its own.
+    outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=len(rows) == 1)
+    stepped = _Stepped(refused={}, overtaken=[])
+    for (customer_id, _), outcome in zip(wanted, outcomes, strict=True):
+        _note(customer_id, outcome, stepped.refused)
+    told = {customer_id for customer_id, _ in wanted}
+    settled = ledger.accounts([row.id for row in rows])
+    with directory.writing() as session:
+        # Locked, so that a level that is being changed sends its customers through here once more.
+        wanted_levels = sorted({row.level_id for row in rows if row.level_id is not None})
+        query_levels = sa.select(Level.id, Level.revision).where(Level.id.in_(wanted_levels)).order_by(Level.id)
+        levels = {row[0]: row[1] for row in session.execute(query_levels.with_for_update(read=True))}
+        for row in rows:
+            account = settled.get(row.id)
+            if account is None:
+                continue
+            is_current = row.level is None or levels.get(row.level.id) == row.level.revision
+            if is_current and _settle(session, row, account, reverted=row.id in stepped.refused):
+                continue
+            if row.id in told:
+                # Whoever changed the row meanwhile may have finished before these commands took effect.
+                session.execute(sa.update(Customer).where(Customer.id == row.id).values(in_step=0))
+                stepped.overtaken.append(row.id)
+    return stepped
+
+
+def _note(customer_id: str, outcome: Outcome, refused: dict[str, Refused]) -> None:
+    if isinstance(outcome.error, Unavailable):
+        raise outcome.error
+    if isinstance(outcome.error, Refused) and not isinstance(outcome.error, BatchRefused):
+        refused.setdefault(customer_id, outcome.error)
+
+
+def _commands(row: Customer, account: Account | None, asker: Asker) -> list[Submission]:
+    percent = FULL_PERCENT if row.level is None else discount_percent(row.level)
+    wanted: list[Command] = []
+    if account is None:
+        wanted.append(
+            OpenAccount(
+                account_id=row.id,
+                currency=row.currency,
+                level_id=row.level_id,
+                discount_percent=percent,
+                credit_limit_minor=row.credit_limit_minor,
+            )
+        )
+        is_open = True
+    else:
+        if (account.level_id, account.discount_percent) != (row.level_id, percent):
+            wanted.append(ChangeLevel(account_id=row.id, level_id=row.level_id, discount_percent=percent))
+        if account.credit_limit_minor != row.credit_limit_minor:
+            wanted.append(SetCreditLimit(account_id=row.id, credit_limit_minor=row.credit_limit_minor))
+        is_open = account.status == OPEN
+    if is_open != (row.status == ACTIVE):
+        wanted.append(Reactivate(account_id=row.id) if row.status == ACTIVE else Suspend(account_id=row.id))
+    version = 0 if account is None else account.version
+    return [
+        Submission(
+            command=command,
+            actor=asker.actor,
+            idempotency_key=f"{command.KIND}:{row.id}:{version}:{row.revision}:{percent}",
+            correlation_id=asker.correlation_id,
+        )
+        for command in wanted
+    ]
+
+
+def _settle(session: Session, row: Customer, account: Account, *, reverted: bool) -> bool:
+    """Mark the row in step while it is still as it was read; say whether it is."""
+    values: dict[str, Any] = {"in_step": 1}
+    if reverted:
+        status = row.status if row.status == DEACTIVATED and account.status == SUSPENDED else None
+        values |= {
+            "credit_limit_minor": account.credit_limit_minor,
+            "level_id": account.level_id,
+            "status": status or (ACTIVE if account.status == OPEN else SUSPENDED),
+            "revision": row.revision + 1,
+        }
+    settling = sa.update(Customer).where(Customer.id == row.id, Customer.revision == row.revision).values(**values)
+    return session.execute(settling).rowcount == 1  # type: ignore[attr-defined, no-any-return]
