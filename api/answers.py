@@ -15,10 +15,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from werkzeug.routing import RequestRedirect
 
 from api import errors as requests
+from api.services import Services
 from api.problems import MEDIA_TYPE, headers, problem
 from ledger.errors import LedgerError
 from ledger.ids import is_token, new_id
-from ledger.money import Currency, currency
+from ledger.money import Currency
 
 _log = structlog.get_logger(__name__)
 _SECURITY_HEADERS = {
@@ -28,18 +29,13 @@ _SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-Observer = Callable[[str, int, float], None]
-"""Is told of each answer: route's name, status, seconds."""
 
 
-def install(app: Flask, default_currency: Callable[[], str], observe: Observer) -> None:
-    """Let the application answer every request in our manner.
-
-    `default_currency` words amounts of errors that do not say theirs.
-    """
+def install(app: Flask, services: Callable[[], Services]) -> None:
+    """Let the application answer every request in our manner."""
 
     def as_problem(error: LedgerError) -> Response:
-        return problem_response(error, currency(default_currency()))
+        return problem_response(error, services().default_currency)
 
     def http_exception(error: HTTPException) -> Response:
         if isinstance(error, RequestRedirect):
@@ -65,7 +61,7 @@ def install(app: Flask, default_currency: Callable[[], str], observe: Observer) 
         answer.headers["X-Request-Id"] = g.request_id
         for name, value in _SECURITY_HEADERS.items():
             answer.headers.setdefault(name, value)
-        observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)
+        services().metrics.observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)
         return answer
 
 

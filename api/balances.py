@@ -119,11 +119,11 @@ def read_trial_balance(call: Call) -> Answer:
 def _projected_balance(call: Call, customer_id: str) -> tuple[dict[str, Any], int] | None:
     """Return the balance of the read model and its position; None when it cannot say."""
     try:
-        position = reflected(call, projected.NAME)
-        balance = projected.read_balances(call.services.redis, [customer_id]).get(customer_id)
+        reflected(call, projected.NAME)
+        position, found = projected.read_balances(call.services.redis, [customer_id])
     except (redis.RedisError, ReadUnavailable):
         return None
-    return None if balance is None else (balance_json(balance), position)
+    return (balance_json(found[customer_id]), position) if customer_id in found else None
 
 
 def _balance_of_log(call: Call, customer_id: str) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from ledger.clock import rfc3339
@@ -24,6 +24,34 @@ from ledger.events import (
 from ledger.money import currency, format_amount
 from ledger.orders import Order
 from ledger.submission import Balance, Outcome
+
+
+class Money(Protocol):
+    """An account's money after its event at `position`."""
+
+    @property
+    def available_minor(self) -> int:
+        """What can be spent, credit left out."""
+
+    @property
+    def held_minor(self) -> int:
+        """What open orders hold."""
+
+    @property
+    def total_minor(self) -> int:
+        """Both together."""
+
+    @property
+    def currency(self) -> str:
+        """The account's currency."""
+
+    @property
+    def version(self) -> int:
+        """The event's place in the account's stream."""
+
+    @property
+    def position(self) -> int:
+        """The event's place in the log."""
 
 
 def outcome_frame(outcome: Outcome) -> dict[str, Any]:
@@ -74,7 +102,7 @@ def amount_of(event: Event) -> int | None:
             return None
 
 
-def balance_json(balance: Balance) -> dict[str, Any]:
+def balance_json(balance: Money) -> dict[str, Any]:
     """Return a balance as clients see it."""
     unit = currency(balance.currency)
     return {

@@ -313,6 +313,43 @@ class ListAnswer(Schema):
     next = fields.String(allow_none=True)
 
 
+class HealthAnswer(Schema):
+    """The process answers."""
+
+    status = fields.String()
+
+
+class ProjectionAnswer(Schema):
+    """How far a read model is behind the log."""
+
+    name = fields.String()
+    position = fields.Integer()
+    lag_events = fields.Integer()
+    lag_s = fields.Float()
+    state = fields.String(metadata={"enum": ["current", "behind", "stopped", "missing"]})
+
+
+class ReadinessAnswer(Schema):
+    """What works: ready, degraded (commands are taken, searches may not be), or unavailable."""
+
+    status = fields.String(metadata={"enum": ["ready", "degraded", "unavailable"]})
+    checks = fields.Dict(keys=fields.String(), values=fields.String())
+    projections = fields.List(fields.Nested(ProjectionAnswer))
+
+
+class ProblemAnswer(Schema):
+    """What went wrong (RFC 9457); `code` is stable. A refusal adds fields of its own."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    retryable = fields.Boolean(required=True)
+    request_id = fields.String(required=True)
+    errors = fields.List(fields.Dict())
+
+
 class AnyAnswer(Schema):
     """An object."""
 

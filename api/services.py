@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 import sqlalchemy as sa
@@ -16,8 +16,10 @@ from flask import Request
 
 from api.authentication import Authenticator, bearer_token
 from api.errors import Unauthenticated
+from api.metrics import Metrics
+from api.metrics import Metrics
 from api.settings import ApiSettings
-from ledger import state
+from ledger import migrate, state
 from ledger.append import Ledger
 from ledger.commands import ProductTerms
 from ledger.database import database_url, directory_url, open_engine
@@ -61,6 +63,11 @@ class Services:
         self.ledger = Ledger(self.engine, self.ledger_settings, after_commit=self.waker.after_commit)
         self.authenticators: tuple[Authenticator, ...] = (self._by_key,)
         self.cursor_key = self._cursor_key()
+        self.metrics = Metrics()
+        self.description: dict[str, Any] = {}
+        self.wanted_schema = migrate.head("log")
+        self.metrics = Metrics()
+        self.description: dict[str, Any] = {}
         self._currencies: dict[str, Currency] = {}
         self._terms: dict[str, tuple[float, ProductTerms | None]] = {}
 

@@ -1,0 +1,55 @@
+"""The Flask application: the areas' routes on one set of services, made when the first request comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Flask
+
+from api import answers, balances, batches, commands, events, health, money, openapi, orders, searches
+from api.directory.areas import AREAS as DIRECTORY_AREAS
+from api.routing import Route, register
+from api.services import Once, Services
+from ledger.directory.permissions import PERMISSIONS
+
+AREAS = (
+    money.routes,
+    orders.routes,
+    searches.routes,
+    batches.routes,
+    balances.routes,
+    commands.routes,
+    events.routes,
+    *DIRECTORY_AREAS,
+    health.routes,
+    openapi.routes,
+)
+"""Every area of the API."""
+
+
+def create_app(environment: Mapping[str, str]) -> Flask:
+    """Return the application; nothing connects before its first request.
+
+    Raises ValueError for a route without a known permission.
+    """
+    app = Flask("api", static_folder=None)
+    app.url_map.merge_slashes = False
+    declared: list[Route] = []
+
+    def make() -> Services:
+        services = Services(environment)
+        services.description = openapi.describe(declared)
+        return services
+
+    once = Once(make)
+    app.extensions["services"] = once
+    declared += register(app, AREAS, once, PERMISSIONS)
+    answers.install(app, lambda: once().ledger_settings.currency, lambda *observed: once().metrics.observe(*observed))
+    return app
+
+
+def close(app: Flask) -> None:
+    """Commit what waits and close what this process opened."""
+    services = app.extensions["services"].made()
+    if services is not None:
+        services.close()

@@ -1,0 +1,234 @@
+"""Many commands in one request, each with its own result: a JSON list, or lines that are read and answered as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from flask import request
+from marshmallow import Schema
+
+from api import bodies, submissions
+from api.answering import origin
+from api.authentication import Principal, ensure_own, ensure_permitted
+from api.directory.fields import StrictSchema, Text, Token
+from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, UnsupportedMediaType
+from api.frames import outcome_frame
+from api.problems import problem
+from api.routing import Answer, Call, Routes, encode_json, load
+from api.schemas import AnyAnswer, BatchBody, CancellationBody, DryRunQuery, MoneyBody, OrderBody
+from api.services import Services
+from api.submissions import Facts, Origin
+from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.reading import read
+from ledger.state import orders_by_id
+from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX, Outcome, Submission
+
+routes = Routes("batches")
+COMMANDS_MAX = 10_000
+SLICE_COMMANDS = 1_000
+LINE_BYTES_MAX = 65_536
+NDJSON = "application/x-ndjson"
+
+
+class _Key(StrictSchema):
+    """What every command of a batch has."""
+
+    idempotency_key = Text(IDEMPOTENCY_KEY_BYTES_MAX, required=True)
+
+
+class _BatchMoney(MoneyBody, _Key):
+    """A recharge or a deduction of a batch."""
+
+    customer_id = Token(40, required=True)
+
+
+class _BatchOrder(OrderBody, _Key):
+    """An order of a batch."""
+
+
+class _BatchCancellation(CancellationBody, _Key):
+    """A cancellation of a batch."""
+
+    order_id = Token(40, required=True)
+
+
+SCHEMAS: dict[str, tuple[Schema, str]] = {
+    "recharge": (_BatchMoney(), "recharges.post"),
+    "deduction": (_BatchMoney(), "deductions.post"),
+    "order": (_BatchOrder(), "orders.place"),
+    "cancellation": (_BatchCancellation(), "orders.cancel"),
+}
+"""The commands of a batch: the schema and the permission of each."""
+
+Item = Submission | LedgerError
+
+
+@routes.post(
+    "/v1/batches",
+    permission="batches.post",
+    summary="Post many commands; each also needs its own permission",
+    query=DryRunQuery(),
+    body=BatchBody(),
+    answers={200: AnyAnswer()},
+    errors=(413, 415, 422, 503),
+    streamed=True,
+    bytes_max="batch_bytes_max",
+    media_types=(bodies.JSON, NDJSON),
+    body_media_types=(bodies.JSON, NDJSON),
+)
+def post_batch(call: Call) -> Answer:
+    """Post a batch."""
+    if request.mimetype == NDJSON:
+        if call.query["dry_run"]:
+            raise InvalidFields(errors=[FieldError(parameter="dry_run", detail="a streamed batch cannot be tried")])
+        return Answer(200, _streamed(call, _lines(request.stream)), media_type=NDJSON)
+    if request.mimetype != bodies.JSON:
+        raise UnsupportedMediaType(expected=f"{bodies.JSON} or {NDJSON}")
+    body = load(BatchBody(), bodies.read_json(request, call.services.settings.batch_bytes_max))
+    documents, atomic = body["commands"], body["atomic"]
+    if not 1 <= len(documents) <= COMMANDS_MAX:
+        detail = f"expected 1 to {COMMANDS_MAX} commands; stream more as {NDJSON}"
+        raise InvalidFields(errors=[FieldError(pointer="/commands", detail=detail)])
+    items = understand(call.services, call.asker, origin(call), documents)
+    if atomic:
+        _ensure_all_understood(items)
+    results, position = _results(call, items, atomic=atomic)
+    return Answer(200, {"results": results}, {"Ledger-Position": str(position)})
+
+
+def understand(
+    services: Services, principal: Principal, who: Origin, documents: Sequence[Any]
+) -> list[Item]:
+    """Return a submission for each command, or what is wrong with it, in order."""
+    items: list[Item] = []
+    for document in documents:
+        try:
+            items.append(_submission(services, principal, who, document))
+        except LedgerError as error:
+            items.append(error)
+    return _own_cancellations(services, principal, items)
+
+
+def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) -> Submission:
+    if not isinstance(document, dict):
+        raise InvalidFields(errors=[FieldError(pointer="", detail="expected an object")])
+    kind = document.get("type")
+    if not isinstance(kind, str) or kind not in SCHEMAS:
+        raise InvalidFields(errors=[FieldError(pointer="/type", detail=f"expected one of {', '.join(SCHEMAS)}")])
+    schema, permission = SCHEMAS[kind]
+    content: Mapping[str, Any] = load(schema, {name: value for name, value in document.items() if name != "type"})
+    ensure_permitted(principal, permission)
+    key = content["idempotency_key"]
+    if kind == "cancellation":
+        return submissions.cancellation(who, key, content["order_id"], content)
+    customer_id = content.get("customer_id", principal.customer_id)
+    if customer_id is None:
+        raise InvalidFields(errors=[FieldError(pointer="/customer_id", detail="this field is required")])
+    ensure_own(principal, customer_id)
+    build: Callable[..., Submission] = {
+        "recharge": submissions.recharge,
+        "deduction": submissions.deduction,
+        "order": submissions.order,
+    }[kind]
+    return build(facts, who, key, customer_id, content)
+
+
+def _own_cancellations(services: Services, principal: Principal, items: list[Item]) -> list[Item]:
+    """Replace cancellations of orders that the principal must not see by the error they would get alone."""
+    if principal.customer_id is None:
+        return items
+    wanted = {
+        index: item.command.order_id
+        for index, item in enumerate(items)
+        if isinstance(item, Submission) and item.command.KIND == "cancellation" and hasattr(item.command, "order_id")
+    }
+    found = read(services.engine, lambda connection: orders_by_id(connection, list(wanted.values()))) if wanted else {}
+    for index, order_id in wanted.items():
+        order = found.get(order_id)
+        try:
+            ensure_own(principal, "" if order is None else order.account_id)
+        except AccountNotFound:
+            items[index] = OrderNotFound(order_id=order_id)
+    return items
+
+
+def _ensure_all_understood(items: Sequence[Item]) -> None:
+    wrong = []
+    for index, item in enumerate(items):
+        if isinstance(item, InvalidFields):
+            wrong += [
+                FieldError(pointer=f"/commands/{index}{each.pointer or ''}", detail=each.detail) for each in item.errors
+            ]
+        elif isinstance(item, LedgerError):
+            raise item
+    if wrong:
+        raise InvalidFields(errors=wrong)
+
+
+def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tuple[list[dict[str, Any]], int]:
+    ledger = call.services.ledger
+    wanted = [item for item in items if isinstance(item, Submission)]
+    dry_run = call.query["dry_run"]
+    outcomes = iter(
+        ledger.dry_run(wanted, atomic=atomic) if dry_run else ledger.append_batch(wanted, atomic=atomic)
+    )
+    results, position = [], 0
+    for item in items:
+        if isinstance(item, LedgerError):
+            results.append(_problem(call, item, None))
+            continue
+        outcome = next(outcomes)
+        position = max(position, outcome.position)
+        results.append(_result(call, item, outcome, status=200 if dry_run else 201))
+    return results, position
+
+
+def _result(call: Call, item: Submission, outcome: Outcome, *, status: int) -> dict[str, Any]:
+    if outcome.error is not None:
+        found = _problem(call, outcome.error, item.idempotency_key)
+    else:
+        found = {
+            "status": status,
+            "idempotency_key": item.idempotency_key,
+            "result": outcome_frame(outcome),
+        }
+    return found | {"replayed": outcome.replayed}
+
+
+def _problem(call: Call, error: LedgerError, key: str | None) -> dict[str, Any]:
+    document = problem(error, call.request_id, call.services.default_currency)
+    return {"status": document["status"], "idempotency_key": key, "problem": document}
+
+
+def _streamed(call: Call, lines: Iterator[bytes]) -> Iterator[str]:
+    """Post slice after slice of the lines and yield a line of result for each command, in constant memory."""
+    who = origin(call)
+    while chunk := list(islice(lines, SLICE_COMMANDS)):
+        documents = [_document(line) for line in chunk]
+        items = understand(call.services, call.asker, who, [_UNREAD if isinstance(d, LedgerError) else d for d in documents])
+        items = [d if isinstance(d, LedgerError) else item for d, item in zip(documents, items, strict=True)]
+        for result in _results(call, items)[0]:
+            yield encode_json(result) + "\n"
+
+
+_UNREAD: dict[str, str] = {}
+
+
+def _document(line: bytes) -> Any:
+    try:
+        return bodies.parse(line)
+    except (MalformedRequest, BodyTooLarge) as error:
+        return error
+
+
+def _lines(stream: Any) -> Iterator[bytes]:
+    """Yield the stream's lines without blank ones; one that is too long is cut, and then not JSON."""
+    while line := stream.readline(LINE_BYTES_MAX + 1):
+        if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
+            while (rest := stream.readline(LINE_BYTES_MAX)) and not rest.endswith(b"\n"):
+                pass
+        if line.strip():
+            yield line
+

@@ -1,0 +1,81 @@
+"""Whether the service lives, whether it is ready, and its figures for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from api.metrics import CONTENT_TYPE
+from api.routing import PUBLIC, Answer, Call, Routes
+from api.schemas import AnyAnswer
+from ledger import log, migrate, schema
+from ledger.errors import ReadUnavailable
+from ledger.reading import read
+from projections.status import status
+
+routes = Routes("health")
+
+
+@routes.get("/healthz", permission=PUBLIC, summary="Is the process alive", answers={200: AnyAnswer()})
+def health(call: Call) -> Answer:
+    """Answer at all."""
+    return Answer(200, {"status": "alive"})
+
+
+@routes.get(
+    "/readyz",
+    permission=PUBLIC,
+    summary="Can it take commands and answer reads",
+    answers={200: AnyAnswer(), 503: AnyAnswer()},
+)
+def ready(call: Call) -> Answer:
+    """Check database, schema and Redis, and say how far behind each read model is."""
+    checks: dict[str, Any] = {}
+    checks["database"], head = _database(call)
+    checks["redis"], models = _read_models(call)
+    is_ready = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": checks, "head": head, "projections": models}
+    return Answer(200 if is_ready else 503, body)
+
+
+@routes.get("/metrics", permission=PUBLIC, summary="Figures for Prometheus", answers={200: None}, media_types=(CONTENT_TYPE,))
+def metrics(call: Call) -> Answer:
+    """Return the figures of this process."""
+    return Answer(200, call.services.metrics.exposition(call.services), media_type=CONTENT_TYPE)
+
+
+def _database(call: Call) -> tuple[dict[str, Any], int | None]:
+    def look(connection: sa.Connection) -> tuple[int, str | None]:
+        return log.head(connection).position, migrate.current(connection, "log")
+
+    try:
+        position, revision = read(call.services.engine, look)
+        # An update that changes nothing still needs the right and the room to write.
+        with call.services.engine.execution_options(write=True).connect() as connection:
+            connection.execute(sa.update(schema.log_head).where(schema.log_head.c.id == 0).values(position=0))
+            connection.rollback()
+    except (ReadUnavailable, sa.exc.SQLAlchemyError):
+        return {"ok": False, "problem": "the database cannot be reached or takes no writes"}, None
+    if revision != call.services.wanted_schema:
+        return {"ok": False, "problem": "the schema is not the current one: run orderledger db upgrade"}, position
+    return {"ok": True}, position
+
+
+def _read_models(call: Call) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        found = read(call.services.engine, lambda connection: status(call.services.redis, connection))
+    except (ReadUnavailable, redis.RedisError):
+        return {"ok": False, "problem": "Redis or the database cannot be reached"}, []
+    models = [
+        {
+            "name": each.name,
+            "position": each.position,
+            "lag_events": each.lag_events,
+            "lag_s": round(each.lag_s, 3),
+            "state": each.state,
+        }
+        for each in found
+    ]
+    return {"ok": True}, models
