@@ -196,6 +196,23 @@ def delete(
     return True
 
 
+def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) -> None:
+    """Remove a customer's personal data for good, deactivate it and end its API keys; doing it again changes nothing.
+
+    The row stays, so that its id goes on to mean nobody else. The log's `customer.erased` and the erasable details are
+    the caller's. Raises DirectoryNotFound.
+    """
+    with directory.writing() as session:
+        row = find(session, Customer, KIND, customer_id, lock=True)
+        if row.name != "":
+            _names_changed(session)
+            row.name, row.mobile, row.contact = "", None, None
+            row.status, row.in_step = DEACTIVATED, False
+            touch(row)
+        session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
+    _follow(directory, ledger, [customer_id], asker)
+
+
 def _follow(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
     try:
         return bring_in_step(directory, ledger, customer_ids, asker)

@@ -8,7 +8,7 @@ from ledger.directory import access, customers, levels, products, roles
 from ledger.directory.changes import stamps
 from ledger.directory.customers import Asker, reconcile
 from ledger.directory.errors import AlreadyExists, BadField, DirectoryNotFound, InUse, RevisionMismatch
-from ledger.directory.models import Base, Customer
+from ledger.directory.models import Base, Customer, Role
 from ledger.directory.names import CustomerNames
 from ledger.directory.permissions import PERMISSIONS, ROLES
 from ledger.errors import CreditLimitInUse
@@ -204,6 +204,34 @@ def test_a_key_for_a_customer_role_needs_its_customer(office) -> None:  # type: 
     for content in ({"role": "customer"}, {"role": "nobody"}, {"role": "customer", "customer_id": "cus_9"}):
         with pytest.raises(BadField):
             access.create_api_keys(office.directory, [{"name": "k", **content}])
+
+
+def test_the_migrated_roles_are_the_ones_that_the_code_names(office) -> None:  # type: ignore[no-untyped-def]
+    with office.directory.reading() as session:
+        stored = {row.name: {each.permission for each in row.permissions} for row in session.scalars(sa.select(Role))}
+
+    assert stored == ROLES
+
+
+def test_erasing_a_customer_leaves_nothing_of_the_person_and_ends_its_keys(office) -> None:  # type: ignore[no-untyped-def]
+    customer_id = office.customer("王芳", mobile="+8613800000000", contact="wang@example.com")["id"]
+    ((_, secret),) = access.create_api_keys(
+        office.directory, [{"name": "k", "role": "customer", "customer_id": customer_id}]
+    )
+    names = CustomerNames(office.directory)
+    assert names.matching("王") == [customer_id]
+
+    customers.erase(office.directory, office.ledger, customer_id, ASKER)
+    shown = customers.read(office.directory, customer_id)
+    customers.erase(office.directory, office.ledger, customer_id, ASKER)
+
+    assert (shown["name"], shown["mobile"], shown["contact"], shown["status"]) == ("", None, None, "deactivated")
+    assert customers.read(office.directory, customer_id) == shown
+    assert office.ledger.accounts([customer_id])[customer_id].status == "suspended"
+    assert access.Principals(office.directory).of_key(secret) is None
+    assert names.matching("王") == []
+    with pytest.raises(DirectoryNotFound):
+        customers.erase(office.directory, office.ledger, "cus_9", ASKER)
 
 
 def test_the_migrations_make_what_the_models_say(office) -> None:  # type: ignore[no-untyped-def]
