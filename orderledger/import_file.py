@@ -1,0 +1,186 @@
+"""Post the commands of a file, in batches, each line with its result; running it again goes on and doubles nothing.
+
+A line without an idempotency key gets one made of the file's content and the line's number, so a repeat of the whole import is a
+repeat of each command. Lines that have a result already are skipped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.batches import understand
+from api.bodies import parse
+from api.frames import outcome_frame
+from api.problems import problem
+from api.services import Services
+from api.submissions import Origin
+from ledger.directory.access import Principal
+from ledger.directory.permissions import PERMISSIONS
+from ledger.errors import LedgerError
+from ledger.submission import Outcome, Submission
+
+ACTOR = "system:import"
+SLICE_LINES = 1_000
+INTEGER_COLUMNS = frozenset({"quantity"})
+JSON_COLUMNS = frozenset({"params"})
+ACCEPTED, REFUSED, INVALID = "accepted", "refused", "invalid"
+_IMPORTER = Principal(id=ACTOR, role="import", permissions=frozenset(PERMISSIONS), customer_id=None)
+
+
+def import_file(environment: Mapping[str, str], file: Path, results: Path) -> dict[str, Any]:
+    """Post a CSV or NDJSON file and return how many lines were accepted, done before, refused or not understood."""
+    content_id = _content_id(file)
+    total, done = _count_lines(file), _done_before(results, content_id)
+    summary = {ACCEPTED: 0, "replayed": 0, REFUSED: 0, INVALID: 0, "lines": total, "results": str(results)}
+    for state, count in done.items():
+        summary[state] += count
+    skip = sum(done.values())
+    services = Services(environment)
+    origin = Origin(actor=ACTOR, correlation_id=f"import-{content_id}")
+    try:
+        with results.open("a", encoding="utf-8") as written, _progress() as progress:
+            if skip == 0:
+                written.write(json.dumps({"file": file.name, "content": content_id}) + "\n")
+            task = progress.add_task("importing", total=total, completed=skip)
+            lines = islice(_documents(file, content_id), skip, None)
+            while chunk := list(islice(lines, SLICE_LINES)):
+                for result in _post(services, origin, chunk):
+                    summary[result["state"]] += 1
+                    summary["replayed"] += bool(result.get("replayed"))
+                    written.write(json.dumps(result, ensure_ascii=False) + "\n")
+                written.flush()
+                progress.advance(task, len(chunk))
+    finally:
+        services.close()
+    return summary
+
+
+def _post(services: Services, origin: Origin, chunk: list[tuple[int, Any]]) -> list[dict[str, Any]]:
+    items = understand(services, _IMPORTER, origin, [{} if isinstance(d, LedgerError) else d for _, d in chunk])
+    items = [d if isinstance(d, LedgerError) else item for (_, d), item in zip(chunk, items, strict=True)]
+    wanted = [item for item in items if isinstance(item, Submission)]
+    outcomes = iter(services.ledger.append_batch(wanted, atomic=False))
+    results = []
+    for (number, _), item in zip(chunk, items, strict=True):
+        if isinstance(item, LedgerError):
+            results.append({"line": number, "state": INVALID, "problem": _problem(services, item)})
+        else:
+            results.append({"line": number} | _result(services, next(outcomes)))
+    return results
+
+
+def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
+    error = outcome.error
+    if error is not None and not _is_final(error):
+        # Not settled: stop here, so that the next run starts with this very line.
+        raise error
+    if error is not None:
+        return {"state": REFUSED, "problem": _problem(services, error), "replayed": outcome.replayed}
+    frame = outcome_frame(outcome)
+    order = frame.get("order") or {}
+    return {
+        "state": ACCEPTED,
+        "position": frame["position"],
+        "order_id": order.get("id"),
+        "replayed": outcome.replayed,
+    }
+
+
+def _is_final(error: LedgerError) -> bool:
+    return error.code not in ("unavailable", "outcome-unknown", "internal")
+
+
+def _problem(services: Services, error: LedgerError) -> dict[str, Any]:
+    document = problem(error, "import", services.default_currency)
+    return {name: document[name] for name in ("code", "detail", "errors") if name in document}
+
+
+def _documents(file: Path, content_id: str) -> Iterator[tuple[int, Any]]:
+    """Yield each line's number and command, or what is wrong with the line."""
+    numbered = _csv_documents(file) if _is_csv(file) else _ndjson_documents(file)
+    for number, document in numbered:
+        if isinstance(document, dict):
+            document.setdefault("idempotency_key", f"import:{content_id}:{number}")
+        yield number, document
+
+
+def _ndjson_documents(file: Path) -> Iterator[tuple[int, Any]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    yield number, parse(line)
+                except LedgerError as error:
+                    yield number, error
+
+
+def _csv_documents(file: Path) -> Iterator[tuple[int, Any]]:
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        for number, row in enumerate(csv.DictReader(text), start=2):
+            yield number, {name: _cell(name, value) for name, value in row.items() if name and value not in (None, "")}
+
+
+def _cell(name: str, value: str) -> Any:
+    if name in INTEGER_COLUMNS and value.isascii() and value.isdigit():
+        return int(value)
+    if name in JSON_COLUMNS:
+        try:
+            return parse(value.encode("utf-8"))
+        except LedgerError:
+            return value
+    return value
+
+
+def _is_csv(file: Path) -> bool:
+    return file.suffix.lower() == ".csv"
+
+
+def _content_id(file: Path) -> str:
+    digest = sha256()
+    with file.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _count_lines(file: Path) -> int:
+    if _is_csv(file):
+        return sum(1 for _ in _csv_documents(file))
+    with file.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+def _done_before(results: Path, content_id: str) -> dict[str, int]:
+    """Count the results of an earlier run of the same content. Raises click.UsageError for another file's results."""
+    done: dict[str, int] = {}
+    if not results.exists() or results.stat().st_size == 0:
+        return done
+    with results.open("r+b") as lines:
+        header = json.loads(lines.readline() or b"{}")
+        if header.get("content") != content_id:
+            raise click.UsageError(f"{results} belongs to another file; move it away, or name another with --results")
+        end = lines.tell()
+        while line := lines.readline():
+            if not line.endswith(b"\n"):
+                break
+            state = json.loads(line)["state"]
+            done[state] = done.get(state, 0) + 1
+            end = lines.tell()
+        # A line that was cut off when the run was stopped is written again.
+        lines.truncate(end)
+    return done
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    )
