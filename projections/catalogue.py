@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ledger.events import Recorded
-from projections import balances, orders
+from projections import balances, orders, transactions
 from projections.steps import Reader, Step
 
 Fold = Callable[[Sequence[Recorded], Reader], Step]
@@ -13,6 +13,7 @@ Fold = Callable[[Sequence[Recorded], Reader], Step]
 FOLDS: Mapping[str, Fold] = {
     balances.NAME: balances.fold,
     orders.NAME: orders.fold,
+    transactions.NAME: transactions.fold,
 }
 
 

@@ -1,25 +1,6 @@
-"""Where each thing of a read model lives in Redis.
+"""Every key in Redis, made in one place: prefix, schema version, projection, generation, then what it holds.
 
-Everything of a projection begins with ``ol:<schema>:<name>:``. What a generation holds stands under its own name, its
-checkpoint included, so that data and checkpoint are lost together and an old generation can go as a whole. The Lua
-scripts add the same parts to the same prefix.
-
-========================  ======  =====================================================================================
-part                      type    holds
-========================  ======  =====================================================================================
-``state``                 hash    checkpoint, count of documents, why the projection stopped
-``b:<bucket>``            hash    balances: account → packed balance
-``d:<block>``             list    packed documents, `DOCUMENTS_PER_BLOCK` a block, by number
-``a:<account>``           list    numbers of the account's documents, ascending
-``p:<product>``           list    numbers of the product's orders, ascending
-``t:<type>``              list    numbers of the type's transactions, ascending
-``s:<status>:<block>``    string  bitmap: which of `BITS_PER_BLOCK` numbers have this status
-``i:<bucket>``            hash    part of an order id's CRC → numbers, to be verified in the documents
-``z``                     hash    block of `BITS_PER_BLOCK` numbers → least and greatest order id in it
-``m``, ``m:<first>``      zset    sorted index over amount and number: directory, segments
-``r``, ``r:<first>``      zset    sorted index over reference and number: directory, segments
-``n``, ``na:…``, ``np:…`` hash    status → count: of all orders, of an account's, of a product's
-========================  ======  =====================================================================================
+Raising the schema version makes every read model anew, beside what an older program still reads.
 """
 
 from __future__ import annotations
@@ -28,81 +9,69 @@ from zlib import crc32
 
 PREFIX = "ol"
 SCHEMA_VERSION = 1
-"""To be raised with the layout: models of another version are not read, and made again."""
-DOCUMENTS_PER_BLOCK = 64
-BITS_PER_BLOCK = 4_096
-BALANCE_BUCKETS = 4_096
+BUCKET_DOCUMENTS = 100
+"""Documents in one hash: many small keys cost more memory than few of this size."""
 ID_BUCKETS = 65_536
 
 
-def base(name: str) -> str:
-    """Return what every key of a projection begins with."""
-    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:"
-
-
-def live(name: str) -> str:
-    """Return the key of the pointer to the generation that is read and drained."""
-    return base(name) + "live"
-
-
-def generations(name: str) -> str:
-    """Return the key of the set of all generations that may hold anything."""
-    return base(name) + "generations"
-
-
-def building(name: str) -> str:
-    """Return the key that names the generation being built beside the live one, while its builder lives."""
-    return base(name) + "building"
-
-
-def part(name: str, generation: str, suffix: str) -> str:
-    """Return the key of a part of a generation."""
-    return f"{base(name)}{generation}:{suffix}"
-
-
 def flag(target: str) -> str:
-    """Return the key of the flag that says a wake-up of the target waits in its queue."""
+    """A wake-up of the target is on its way."""
     return f"{PREFIX}:{SCHEMA_VERSION}:wake:{target}"
 
 
-def balance_part(account_id: str) -> str:
-    """Return the part that holds an account's balance."""
-    return f"b:{crc32(account_id.encode()) % BALANCE_BUCKETS:x}"
+def pointer(name: str) -> str:
+    """The projection's live generation."""
+    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:live"
 
 
-def document_part(number: int) -> str:
-    """Return the part that holds a document."""
-    return f"d:{(number - 1) // DOCUMENTS_PER_BLOCK}"
+def generations(name: str) -> str:
+    """The set of the projection's generations that have data, live or not."""
+    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:generations"
 
 
-def account_part(account: str) -> str:
-    """Return the part that lists an account's documents."""
-    return f"a:{account}"
+def data(name: str, generation: str) -> str:
+    """The prefix of all data of one generation."""
+    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:{generation}:"
 
 
-def product_part(product: str) -> str:
-    """Return the part that lists a product's orders."""
-    return f"p:{product}"
+def checkpoint(name: str, generation: str) -> str:
+    """The hash of the last position applied, that event's leaf hash (hexadecimal) and its time."""
+    return data(name, generation) + "checkpoint"
 
 
-def type_part(type_code: str) -> str:
-    """Return the part that lists a type's transactions."""
-    return f"t:{type_code}"
+def stopped(name: str, generation: str) -> str:
+    """The hash of position and reason of an event that cannot be applied."""
+    return data(name, generation) + "stopped"
 
 
-def status_part(status_code: str, number: int) -> str:
-    """Return the part whose bit says whether the order has this status."""
-    return f"s:{status_code}:{(number - 1) // BITS_PER_BLOCK}"
+def builder(name: str, generation: str) -> str:
+    """Someone is filling the generation; expires when he dies."""
+    return data(name, generation) + "builder"
 
 
-def id_part(order_id: str) -> tuple[str, str]:
-    """Return the part and the field that hold the numbers of an order's documents."""
-    code = crc32(order_id.encode())
-    return f"i:{code % ID_BUCKETS:x}", f"{code // ID_BUCKETS:x}"
+def document_bucket(number: int) -> str:
+    """The hash (below `data`) of the document with this number."""
+    return f"d:{number // BUCKET_DOCUMENTS}"
 
 
-def counts_part(account: str | None = None, product: str | None = None) -> str:
-    """Return the part that counts orders by status: all, an account's, or a product's."""
-    if account is not None:
-        return f"na:{account}"
-    return "n" if product is None else f"np:{product}"
+def id_bucket(text: str) -> str:
+    """The hash (below `data`) in which this id is looked up."""
+    return f"i:{crc32(text.encode()) % ID_BUCKETS}"
+
+
+def by_time(kind: str, *parts: str) -> str:
+    """The sorted set (below `data`) of the numbers of documents of a kind, by position."""
+    return ":".join(("t", kind, *parts))
+
+
+def by_amount(kind: str, *parts: str) -> str:
+    """The lexicographic set (below `data`) of amounts and numbers of documents of a kind."""
+    return ":".join(("a", kind, *parts))
+
+
+REFERENCES = "r"
+"""The lexicographic set (below `data`) of folded references, each followed by a zero byte and the number."""
+TALLY = "n"
+"""The hash (below `data`) of counters."""
+ACCOUNTS = "accounts"
+"""The hash (below `data`) of balances by account."""

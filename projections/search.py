@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 import redis
 
@@ -16,15 +16,22 @@ from ledger.errors import ReadUnavailable
 from ledger.orders import STATUSES
 from projections import keys, order_documents, walk
 from projections.generations import Generation, checkpoint_of
-from projections.order_documents import LUA_PLACE, OrderDocument, folded
+from projections.order_documents import LUA_PLACE, OrderDocument
 from projections.orders import CUSTOMER, NAME, PRODUCT, STATUS
 from projections.redis_clients import reading
-from projections.walk import SOURCES_MAX, Condition, Walk, amount_member
+from projections.walk import (
+    LISTED_MAX,
+    SOURCES_MAX,
+    Condition,
+    Walk,
+    amount_member,
+    numbers_of_reference,
+    one_of,
+    reference_condition,
+)
 
 Sort = Literal["newest", "oldest", "amount", "-amount"]
 LIMIT_MAX = 500
-LISTED_MAX = 1_000
-"""Orders named by ids or references that are looked up one by one; more are found by walking."""
 COUNT_MAX = 10_000
 """Candidates looked at for one count, where the sets do not know it."""
 
@@ -155,7 +162,7 @@ def _sources(live: Generation, filters: OrderFilters, *, by_amount: bool) -> tup
         return [], _documents(live, _numbers_of_ids(live, [filters.order_id]))
     for reference, is_whole in ((filters.reference, True), (filters.reference_prefix, False)):
         if reference is not None:
-            numbers = _numbers_of_reference(live, reference, is_whole=is_whole)
+            numbers = numbers_of_reference(live, reference, is_whole=is_whole)
             if len(numbers) <= LISTED_MAX:
                 return [], _documents(live, numbers)
     for kind, names in ((CUSTOMER, filters.customer_ids), (PRODUCT, filters.products)):
@@ -166,7 +173,7 @@ def _sources(live: Generation, filters: OrderFilters, *, by_amount: bool) -> tup
         numbers = _numbers_of_ids(live, text.order_ids[: LISTED_MAX + 1])
         for prefix in text.reference_prefixes:
             if len(numbers) <= LISTED_MAX:
-                numbers += _numbers_of_reference(live, prefix, is_whole=False)
+                numbers += numbers_of_reference(live, prefix, is_whole=False)
         names_of_text = [(CUSTOMER, name) for name in dict.fromkeys(text.customer_ids)]
         names_of_text += [(PRODUCT, name) for name in dict.fromkeys(text.products)]
         if len(numbers) <= LISTED_MAX and len(names_of_text) * len(statuses) <= SOURCES_MAX:
@@ -189,51 +196,33 @@ def _conditions(filters: OrderFilters) -> list[Condition]:
     """Return all filters as conditions on a document; those that a chosen set fulfils anyway cost little."""
     conditions: list[Condition] = []
     if filters.order_id is not None:
-        conditions.append(_one_of("order_id", [filters.order_id]))
+        conditions.append(one_of(LUA_PLACE["order_id"], [filters.order_id]))
     if filters.reference is not None:
-        conditions.append(_reference("equal", filters.reference))
+        conditions.append(reference_condition("equal", LUA_PLACE, filters.reference))
     if filters.reference_prefix is not None:
-        conditions.append(_reference("prefix", filters.reference_prefix))
+        conditions.append(reference_condition("prefix", LUA_PLACE, filters.reference_prefix))
     if filters.customer_ids is not None:
-        conditions.append(_one_of("account_id", filters.customer_ids))
+        conditions.append(one_of(LUA_PLACE["account_id"], filters.customer_ids))
     if filters.statuses is not None:
-        conditions.append(_one_of("status", filters.statuses))
+        conditions.append(one_of(LUA_PLACE["status"], filters.statuses))
     if filters.products is not None:
-        conditions.append(_one_of("product", filters.products))
+        conditions.append(one_of(LUA_PLACE["product"], filters.products))
     conditions.append(["range", LUA_PLACE["placed_position"], filters.placed_from, filters.placed_to])
     conditions.append(["range", LUA_PLACE["amount_minor"], filters.amount_min_minor, filters.amount_max_minor])
     if filters.text is not None:
         text = filters.text
         alternatives = [
-            _one_of("order_id", text.order_ids),
-            _one_of("account_id", text.customer_ids),
-            _one_of("product", text.products),
-            *(_reference("prefix", each) for each in text.reference_prefixes),
+            one_of(LUA_PLACE["order_id"], text.order_ids),
+            one_of(LUA_PLACE["account_id"], text.customer_ids),
+            one_of(LUA_PLACE["product"], text.products),
+            *(reference_condition("prefix", LUA_PLACE, each) for each in text.reference_prefixes),
         ]
         conditions.append(["any", alternatives])
     return conditions
 
 
-def _one_of(name: str, values: Sequence[str]) -> Condition:
-    return ["in", LUA_PLACE[name], dict.fromkeys(values, True)]
-
-
-def _reference(kind: str, text: str) -> Condition:
-    return [kind, LUA_PLACE["reference"], LUA_PLACE["folded"], folded(text)]
-
-
 def _numbers_of_ids(live: Generation, order_ids: Sequence[str]) -> list[int]:
     return [int(each) for each in live.fields([(keys.id_bucket(one), one) for one in order_ids]) if each is not None]
-
-
-def _numbers_of_reference(live: Generation, reference: str, *, is_whole: bool) -> list[int]:
-    low = b"[" + folded(reference).encode() + (b"\0" if is_whole else b"")
-    # No text has the byte 255 in it.
-    members = cast(
-        "list[bytes]",
-        live.client.zrangebylex(live.prefix + keys.REFERENCES, low, low + b"\xff", start=0, num=LISTED_MAX + 1),
-    )
-    return [int(each[-walk.NUMBER_DIGITS :], 16) for each in members]
 
 
 def _documents(live: Generation, numbers: Sequence[int]) -> list[OrderDocument]:

@@ -1,29 +1,42 @@
-"""The settings of the read models and of the queue that wakes their workers."""
+"""The settings of the read models and of the queue that wakes who keeps them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ledger.settings import read_settings, seconds, setting, text
+from ledger.settings import integer, read_settings, seconds, setting, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionSettings:
-    """Where the read models and the queue live, and how long Redis may take."""
+    """Where the read models and the queues are, and how much is applied at once.
+
+    Without an address of its own, the queue is where the read models are.
+    """
 
     redis_url: str = setting(
-        "REDIS_URL", text, "", "Redis of the read models: redis://…, rediss://… or unix://…", secret=True
+        "REDIS_URL",
+        text,
+        "redis://127.0.0.1:6379/0",
+        "URL of the Redis or Valkey of the read models: redis://…, rediss://… or unix://…",
+        secret=True,
     )
     queue_redis_url: str = setting(
-        "QUEUE_REDIS_URL", text, "", "Redis of the job queues; empty: the read models' Redis", secret=True
+        "QUEUE_REDIS_URL", text, "", "URL of the Redis of the queues; empty: the read models'", secret=True
     )
     redis_timeout_s: float = setting(
-        "REDIS_TIMEOUT_S", seconds(0.05, 60), 2.0, "longest wait for Redis to connect or answer, in seconds"
+        "REDIS_TIMEOUT_S", seconds(0.05, 60), 2.0, "longest wait for one answer of Redis, in seconds"
     )
+    batch_events: int = setting(
+        "PROJECTION_BATCH", integer(1, 10_000), 1_000, "events applied to a read model in one step at most"
+    )
+
+    def __post_init__(self) -> None:
+        if not self.queue_redis_url:
+            object.__setattr__(self, "queue_redis_url", self.redis_url)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ProjectionSettings:
-        """Build the settings from environment variables. Raises BadSetting."""
-        settings = read_settings(cls, environment)
-        return replace(settings, queue_redis_url=settings.queue_redis_url or settings.redis_url)
+        """Read the settings from environment variables. Raises BadSetting."""
+        return read_settings(cls, environment)

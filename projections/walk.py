@@ -7,9 +7,9 @@ after any sort key. What the chosen sets do not decide, conditions on the docume
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -17,6 +17,7 @@ from ledger.errors import ReadUnavailable
 from ledger.money import AMOUNT_MINOR_MAX
 from projections import generations, keys
 from projections.generations import Generation, run_script
+from projections.order_documents import folded
 from projections.redis_clients import reading
 
 STEP_CANDIDATES_MAX = 1_500
@@ -28,6 +29,8 @@ CANDIDATES_MAX = 150_000
 CHUNK_MAX = 200
 SOURCES_MAX = 300
 """Sets merged in one walk at most."""
+LISTED_MAX = 1_000
+"""Documents named by ids or references that are looked up one by one; more are found by walking."""
 SWITCHES_MAX = 5
 AMOUNT_DIGITS = 14
 NUMBER_DIGITS = 8
@@ -64,6 +67,27 @@ def live_or_unavailable(client: redis.Redis, name: str) -> Generation:
     if found is None:
         raise ReadUnavailable(reason="the read model is being built")
     return found
+
+
+def one_of(place: int, values: Sequence[str]) -> Condition:
+    """Return the condition that the field is one of these."""
+    return ["in", place, dict.fromkeys(values, True)]
+
+
+def reference_condition(kind: str, places: Mapping[str, int], text: str) -> Condition:
+    """Return the condition that the reference equals a text, or has it as its prefix, without regard to case."""
+    return [kind, places["reference"], places["folded"], folded(text)]
+
+
+def numbers_of_reference(live: Generation, reference: str, *, is_whole: bool) -> list[int]:
+    """Return the numbers of up to LISTED_MAX + 1 documents with this reference, or this prefix of one."""
+    low = b"[" + folded(reference).encode() + (b"\0" if is_whole else b"")
+    # No text has the byte 255 in it.
+    members = cast(
+        "list[bytes]",
+        live.client.zrangebylex(live.prefix + keys.REFERENCES, low, low + b"\xff", start=0, num=LISTED_MAX + 1),
+    )
+    return [int(each[-NUMBER_DIGITS:], 16) for each in members]
 
 
 def amount_member(amount_minor: int, number: int) -> str:

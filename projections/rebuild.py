@@ -1,0 +1,100 @@
+"""Make a read model again from position 1, beside the live one, then switch: readers notice nothing.
+
+A rebuild that dies leaves a generation that nobody fills; the sweeper drops it when its builder's mark has expired.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import redis
+import sqlalchemy as sa
+import structlog
+
+from ledger import log
+from projections import generations, keys
+from projections.catalogue import fold_of
+from projections.drain import apply_batch
+from projections.generations import Checkpoint, Generation
+
+BUILDER_S = 120
+"""How long a generation may go without progress before it counts as abandoned."""
+BEGINNING = Checkpoint(position=0, leaf="", at_us=0)
+
+_log = structlog.get_logger(__name__)
+
+
+class RebuildLost(Exception):
+    """The rebuild came to nothing: Redis lost it, or someone else replaced the live generation first."""
+
+
+def rebuild(engine: sa.Engine, client: redis.Redis, name: str, *, batch_events: int = 1_000) -> int:
+    """Rebuild a projection and switch to it; return the position it then reflects.
+
+    Raises steps.Unappliable when an event cannot be applied (the live read model stays as it is), RebuildLost,
+    redis.RedisError.
+    """
+    fold_of(name)
+    replaced = generations.live(client, name)
+    new = Generation(client, name, generations.new_generation())
+    _mark(new)
+    client.sadd(keys.generations(name), new.generation)
+    client.hset(keys.checkpoint(name, new.generation), mapping={"position": "0", "leaf": "", "at_us": "0"})
+    position = _fill(engine, new, batch_events)
+    old = "" if replaced is None else replaced.generation
+    switched = generations.run_script(
+        client,
+        "switch",
+        [keys.pointer(name), keys.checkpoint(name, new.generation)],
+        [new.generation, old],
+    )
+    if not switched:
+        generations.drop(client, name, new.generation)
+        raise RebuildLost(f"{name} was replaced by someone else, or Redis lost the new one")
+    client.delete(keys.builder(name, new.generation))
+    _log.info("read-model-rebuilt", projection=name, position=position)
+    if replaced is not None:
+        generations.drop(client, name, replaced.generation)
+    return position
+
+
+def resume(client: redis.Redis, name: str) -> None:
+    """Let a stopped projection try again, after whatever stopped it was put right."""
+    live = generations.live(client, name)
+    if live is not None:
+        live.resume()
+
+
+def drop_abandoned(client: redis.Redis, name: str) -> int:
+    """Drop generations that are neither live nor being filled; return how many."""
+    dropped = 0
+    for each in cast("set[bytes]", client.smembers(keys.generations(name))):
+        generation = each.decode()
+        if client.exists(keys.builder(name, generation)):
+            continue
+        # Looked at after the mark: a builder switches first and takes its mark away then.
+        live = generations.live(client, name)
+        if live is None or live.generation != generation:
+            generations.drop(client, name, generation)
+            dropped += 1
+    return dropped
+
+
+def _fill(engine: sa.Engine, new: Generation, batch_events: int) -> int:
+    """Apply the log from its beginning to its end; what is appended after that, the drain applies."""
+    checkpoint = BEGINNING
+    while True:
+        with engine.connect() as connection:
+            events = log.events_after(connection, checkpoint.position, batch_events)
+        if not events:
+            return checkpoint.position
+        apply_batch(new, checkpoint, events)
+        _mark(new)
+        found = new.checkpoint()
+        if found is None or found.position <= checkpoint.position:
+            raise RebuildLost(f"Redis lost the new {new.name}")
+        checkpoint = found
+
+
+def _mark(new: Generation) -> None:
+    new.client.set(keys.builder(new.name, new.generation), b"1", ex=BUILDER_S)
