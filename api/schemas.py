@@ -20,6 +20,7 @@ PARAMS_CHARACTERS_MAX = 16_384
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 POSITION_MAX = 10**15 - 1
 _DIGITS = re.compile(r"[0-9]{1,15}")
+ORDER_SORTS = ("newest", "oldest", "amount", "-amount")
 
 
 class Amount(fields.Field[str]):
@@ -214,7 +215,6 @@ class OrdersQuery(PageQuery):
     counts = QueryFlag(load_default=False)
 
 
-ORDER_SORTS = ("newest", "oldest", "amount", "-amount")
 TRANSACTION_TYPES = (
     "recharge.posted",
     "deduction.posted",
