@@ -97,8 +97,11 @@ def create(
         for each in contents
     ]
     with directory.writing() as session:
-        for index, row in enumerate(rows):
-            _ensure_level(session, row.level_id, pointer="/level_id" if len(rows) == 1 else f"/{index}/level_id")
+        # Each level once, in one order: two bulks then never wait for each other.
+        first = {row.level_id: index for index, row in reversed(list(enumerate(rows)))}
+        for level_id in sorted(level_id for level_id in first if level_id is not None):
+            index = first[level_id]
+            _ensure_level(session, level_id, pointer="/level_id" if len(rows) == 1 else f"/{index}/level_id")
         session.add_all(rows)
         _names_changed(session)
     _follow(directory, ledger, [row.id for row in rows], asker)
