@@ -142,6 +142,13 @@ class Flag(fields.Boolean):
         return value
 
 
+class Whole(fields.Nested):
+    """An object within an object; also in a change it is given whole."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, partial: Any = None, **more: Any) -> Any:
+        return super()._deserialize(value, attr, data, partial=False, **more)
+
+
 class Settings(fields.Dict):
     """A JSON object of settings, up to `bytes_max` as text."""
 

@@ -18,6 +18,7 @@ from api.directory.fields import (
     StrictSchema,
     Text,
     Token,
+    Whole,
     WholeNumber,
     credit_limit,
 )
@@ -113,7 +114,7 @@ class ProductChanges(Contents):
     unit_price = DecimalText(unit_price, required=True)
     min_quantity = WholeNumber(1, QUANTITY_MAX)
     max_quantity = WholeNumber(1, QUANTITY_MAX)
-    tiers = fields.List(fields.Nested(TierContents), validate=validate.Length(max=TIERS_MAX))
+    tiers = fields.List(Whole(TierContents), validate=validate.Length(max=TIERS_MAX))
     executor = Token(EXECUTOR_LENGTH_MAX, required=True)
     executor_settings = Settings(SETTINGS_LENGTH_MAX)
     active = Flag()
