@@ -15,8 +15,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from werkzeug.routing import RequestRedirect
 
 from api import errors as requests
-from api.services import Services
 from api.problems import MEDIA_TYPE, headers, problem
+from api.services import Services
 from ledger.errors import LedgerError
 from ledger.ids import is_token, new_id
 from ledger.money import Currency

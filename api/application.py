@@ -44,7 +44,7 @@ def create_app(environment: Mapping[str, str]) -> Flask:
     once = Once(make)
     app.extensions["services"] = once
     declared += register(app, AREAS, once, PERMISSIONS)
-    answers.install(app, lambda: once().ledger_settings.currency, lambda *observed: once().metrics.observe(*observed))
+    answers.install(app, once)
     return app
 
 

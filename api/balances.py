@@ -71,9 +71,7 @@ def read_statement(call: Call) -> Answer:
         first, last = log.position_at(connection, start_us - 1), log.position_at(connection, end_us)
         opening = state.balance_at(connection, customer_id, first)
         lines, after = [], first
-        while page := log.account_events(
-            connection, customer_id, after=after, up_to=last, limit=STATEMENT_PAGE_EVENTS
-        ):
+        while page := log.account_events(connection, customer_id, after=after, up_to=last, limit=STATEMENT_PAGE_EVENTS):
             lines += [each for each in page if each.postings != b"[]"]
             after = page[-1].position
         return currency(account.currency), opening, lines, log.head(connection).position

@@ -98,9 +98,7 @@ def post_batch(call: Call) -> Answer:
     return Answer(200, {"results": results}, {"Ledger-Position": str(position)})
 
 
-def understand(
-    services: Services, principal: Principal, who: Origin, documents: Sequence[Any]
-) -> list[Item]:
+def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
     """Return a submission for each command, or what is wrong with it, in order."""
     items: list[Item] = []
     for document in documents:
@@ -171,9 +169,7 @@ def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tupl
     ledger = call.services.ledger
     wanted = [item for item in items if isinstance(item, Submission)]
     dry_run = call.query["dry_run"]
-    outcomes = iter(
-        ledger.dry_run(wanted, atomic=atomic) if dry_run else ledger.append_batch(wanted, atomic=atomic)
-    )
+    outcomes = iter(ledger.dry_run(wanted, atomic=atomic) if dry_run else ledger.append_batch(wanted, atomic=atomic))
     results, position = [], 0
     for item in items:
         if isinstance(item, LedgerError):
@@ -207,7 +203,9 @@ def _streamed(call: Call, lines: Iterator[bytes]) -> Iterator[str]:
     who = origin(call)
     while chunk := list(islice(lines, SLICE_COMMANDS)):
         documents = [_document(line) for line in chunk]
-        items = understand(call.services, call.asker, who, [_UNREAD if isinstance(d, LedgerError) else d for d in documents])
+        items = understand(
+            call.services, call.asker, who, [_UNREAD if isinstance(d, LedgerError) else d for d in documents]
+        )
         items = [d if isinstance(d, LedgerError) else item for d, item in zip(documents, items, strict=True)]
         for result in _results(call, items)[0]:
             yield encode_json(result) + "\n"
@@ -231,4 +229,3 @@ def _lines(stream: Any) -> Iterator[bytes]:
                 pass
         if line.strip():
             yield line
-

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.metrics import CONTENT_TYPE
 from api.routing import PUBLIC, Answer, Call, Routes
-from api.schemas import AnyAnswer
+from api.schemas import HealthAnswer, ReadinessAnswer
 from ledger import log, migrate, schema
 from ledger.errors import ReadUnavailable
 from ledger.reading import read
@@ -18,7 +18,7 @@ from projections.status import status
 routes = Routes("health")
 
 
-@routes.get("/healthz", permission=PUBLIC, summary="Is the process alive", answers={200: AnyAnswer()})
+@routes.get("/healthz", permission=PUBLIC, summary="Is the process alive", answers={200: HealthAnswer()})
 def health(call: Call) -> Answer:
     """Answer at all."""
     return Answer(200, {"status": "alive"})
@@ -28,19 +28,31 @@ def health(call: Call) -> Answer:
     "/readyz",
     permission=PUBLIC,
     summary="Can it take commands and answer reads",
-    answers={200: AnyAnswer(), 503: AnyAnswer()},
+    answers={200: ReadinessAnswer(), 503: ReadinessAnswer()},
 )
 def ready(call: Call) -> Answer:
-    """Check database, schema and Redis, and say how far behind each read model is."""
+    """Check database, schema and Redis, and say how far behind each read model is.
+
+    Without Redis the service is degraded, not down: commands are taken, balances come from the log.
+    """
     checks: dict[str, Any] = {}
     checks["database"], head = _database(call)
     checks["redis"], models = _read_models(call)
-    is_ready = all(check["ok"] for check in checks.values())
-    body = {"status": "ready" if is_ready else "not ready", "checks": checks, "head": head, "projections": models}
-    return Answer(200 if is_ready else 503, body)
+    is_ready = checks["database"]["ok"]
+    words = "degraded" if is_ready else "unavailable"
+    if all(check["ok"] for check in checks.values()):
+        words = "ready"
+    body = {"status": words, "checks": checks, "head": head, "projections": models}
+    return Answer(200 if is_ready else 503, body, {} if is_ready else {"Retry-After": "1"})
 
 
-@routes.get("/metrics", permission=PUBLIC, summary="Figures for Prometheus", answers={200: None}, media_types=(CONTENT_TYPE,))
+@routes.get(
+    "/metrics",
+    permission=PUBLIC,
+    summary="Figures of this process, for Prometheus",
+    answers={200: None},
+    media_types=("text/plain",),
+)
 def metrics(call: Call) -> Answer:
     """Return the figures of this process."""
     return Answer(200, call.services.metrics.exposition(call.services), media_type=CONTENT_TYPE)

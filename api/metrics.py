@@ -6,6 +6,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ledger.errors import LedgerError
+from ledger.reading import read
+from projections.status import status
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -21,6 +25,15 @@ class Metrics:
         self._seconds = Histogram(
             "orderledger_request_seconds", "time to answer", ("route",), buckets=_SECONDS, registry=self.registry
         )
+        self._lag_events = Gauge(
+            "orderledger_projection_lag_events",
+            "events not yet in a read model",
+            ("projection",),
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "orderledger_projection_lag_seconds", "age of the first of them", ("projection",), registry=self.registry
+        )
         self._committer = {
             name: Gauge(f"orderledger_committer_{name}", text, registry=self.registry)
             for name, text in (
@@ -32,9 +45,9 @@ class Metrics:
             )
         }
 
-    def observe(self, route: str, status: int, seconds: float) -> None:
+    def observe(self, route: str, code: int, seconds: float) -> None:
         """Note one answer."""
-        self._requests.labels(route, str(status)).inc()
+        self._requests.labels(route, str(code)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def exposition(self, services: Any) -> bytes:
@@ -43,4 +56,17 @@ class Metrics:
         for name in ("groups", "commands", "retries", "round_trips"):
             self._committer[name].set(getattr(statistics, name))
         self._committer["waiting"].set(services.ledger.waiting)
+        self._look_at_lags(services)
         return generate_latest(self.registry)
+
+    def _look_at_lags(self, services: Any) -> None:
+        try:
+            found = read(services.engine, lambda connection: status(services.redis, connection))
+        except LedgerError:
+            # Better no figure than an old one.
+            self._lag_events.clear()
+            self._lag_seconds.clear()
+            return
+        for each in found:
+            self._lag_events.labels(each.name).set(each.lag_events)
+            self._lag_seconds.labels(each.name).set(each.lag_s)

@@ -105,7 +105,7 @@ def describe(declared: Sequence[Route]) -> dict[str, Any]:
         security=[{"apiKey": []}],
     )
     if plugin.converter is not None:
-        plugin.converter.add_attribute_function(_described)
+        plugin.converter.add_attribute_function(_described)  # type: ignore[no-untyped-call]
     spec.components.security_scheme("apiKey", {"type": "http", "scheme": "bearer"})
     for header, (says, schema) in _RESPONSE_HEADERS.items():
         spec.components.header(header, {"description": says, "schema": schema})

@@ -333,7 +333,8 @@ class ReadinessAnswer(Schema):
     """What works: ready, degraded (commands are taken, searches may not be), or unavailable."""
 
     status = fields.String(metadata={"enum": ["ready", "degraded", "unavailable"]})
-    checks = fields.Dict(keys=fields.String(), values=fields.String())
+    checks = fields.Dict(keys=fields.String(), values=fields.Dict())
+    head = fields.Integer(allow_none=True)
     projections = fields.List(fields.Nested(ProjectionAnswer))
 
 

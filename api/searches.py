@@ -126,13 +126,9 @@ def search_transactions(call: Call) -> Answer:
             order_ids=meaning.order_ids, customer_ids=meaning.customer_ids, reference_prefixes=meaning.prefixes
         ),
     )
-    found = transaction_search.search(
-        services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place
-    )
+    found = transaction_search.search(services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place)
     names = services.names.names_of({each.account_id for each in found.transactions})
-    rows = [
-        _transaction_json(each) | {"customer_name": names.get(each.account_id)} for each in found.transactions
-    ]
+    rows = [_transaction_json(each) | {"customer_name": names.get(each.account_id)} for each in found.transactions]
     return answer_read(page_body(call, question, rows, found.next), found.position)
 
 

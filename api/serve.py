@@ -11,10 +11,13 @@ import socket
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
 
 from api.settings import ApiSettings
 
 BACKLOG = 1_024
+HEADER_READ_TIMEOUT_MS = 10_000
 
 
 def serve(host: str, port: int, workers: int) -> int:
@@ -33,7 +36,10 @@ def serve(host: str, port: int, workers: int) -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=settings.drain_s,
         log_access=False,
-        log_level="warning",
+        log_level=LogLevels.warning,
+        factory=True,
+        websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
     )
     if port == 0:
         print(f"listening on http://{host}:{chosen}", flush=True)

@@ -17,7 +17,6 @@ from flask import Request
 from api.authentication import Authenticator, bearer_token
 from api.errors import Unauthenticated
 from api.metrics import Metrics
-from api.metrics import Metrics
 from api.settings import ApiSettings
 from ledger import migrate, state
 from ledger.append import Ledger
@@ -63,8 +62,6 @@ class Services:
         self.ledger = Ledger(self.engine, self.ledger_settings, after_commit=self.waker.after_commit)
         self.authenticators: tuple[Authenticator, ...] = (self._by_key,)
         self.cursor_key = self._cursor_key()
-        self.metrics = Metrics()
-        self.description: dict[str, Any] = {}
         self.wanted_schema = migrate.head("log")
         self.metrics = Metrics()
         self.description: dict[str, Any] = {}

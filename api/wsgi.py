@@ -1,11 +1,38 @@
-"""The application for a WSGI server, built from the environment: ``api.wsgi:app``."""
+"""What a WSGI server runs in each of its worker processes: the application of the process's environment."""
 
 from __future__ import annotations
 
-import atexit
+import multiprocessing.util
 import os
+import signal
+import threading
+import time
+
+from flask import Flask
 
 from api.application import close, create_app
+from api.settings import ApiSettings
 
-app = create_app(os.environ)
-atexit.register(close, app)
+LOOK_INTERVAL_S = 0.5
+
+
+def app() -> Flask:
+    """Return the application, and have this process end in good order with its server.
+
+    A factory: give it to the server as such. Raises BadSetting.
+    """
+    made = create_app(os.environ)
+    # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
+    multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
+    drain_s = ApiSettings.from_environment(os.environ).drain_s
+    threading.Thread(target=_end_with_parent, args=(os.getppid(), drain_s), name="parent-watch", daemon=True).start()
+    return made
+
+
+def _end_with_parent(parent: int, grace_s: float) -> None:
+    # A killed server cannot stop its workers; they would go on and keep the port.
+    while os.getppid() == parent:
+        time.sleep(LOOK_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(grace_s)
+    os._exit(1)
