@@ -239,7 +239,7 @@ def projections_diff(name: str, as_json: bool) -> None:  # noqa: FBT001
     else:
         click.echo(f"{name} differs from the replay to position {found['position']}:")
         for each in found["differences"]:
-            click.echo(f"  {each['key']}: stored {each['stored']!r}, replayed {each['replayed']!r}")
+            click.echo(f"  {each['key']} (at {each['position']}): {each['problem']}")
         click.echo(f"mend it with: orderledger projections rebuild {name}")
     if found["differences"]:
         sys.exit(EXIT_FINDING)

@@ -114,7 +114,7 @@ def _fill(directory: Directory, ledger: Ledger) -> None:
 def _order(directory: Directory, customer_id: str, index: int, story: str) -> Sequence[Command]:
     # An order that stays in execution goes to the slow product, so that one can look at it.
     sku = "survey" if story == "executing" else PRODUCTS[index % 3][0]
-    quantity, order_id = 100 * (index + 1), new_id("ord")
+    quantity, order_id = 5 * (index + 1), new_id("ord")
     place = PlaceOrder(
         account_id=customer_id,
         product=sku,

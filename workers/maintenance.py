@@ -39,7 +39,7 @@ def parts_of(process: Process) -> list[Part]:
         Part(
             name="projections",
             interval_s=often_s,
-            run=lambda: sweep_projections(process.projection_settings, process.queue_redis, process.engine),
+            run=lambda: sweep_projections(process.redis, process.queue_redis, process.engine),
         ),
         orders_part(process.engine, process.wake_agent, often_s),
         claims_part(process.engine, rarely_s),

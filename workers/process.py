@@ -29,7 +29,9 @@ class Process:
         ledger_settings = read_settings(LedgerSettings, environment)
         self.engine = open_engine(database_url(ledger_settings), ledger_settings)
         self.directory = Directory(open_engine(directory_url(ledger_settings), ledger_settings))
-        self.queue_redis = open_redis(self.projection_settings.queue_redis_url)
+        timeout_s = self.projection_settings.redis_timeout_s
+        self.redis = open_redis(self.projection_settings.redis_url, timeout_s=timeout_s)
+        self.queue_redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
         self._waker = Waker(self.queue_redis)
         self.ledger = Ledger(self.engine, ledger_settings, after_commit=self._waker.after_commit)
 
@@ -50,3 +52,4 @@ class Process:
     def close(self) -> None:
         """Commit what waits and stop."""
         self.ledger.close()
+        self._waker.close()
