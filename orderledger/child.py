@@ -6,7 +6,6 @@ import os
 import sys
 
 from api.serve import serve
-
 from api.settings import ApiSettings
 from workers.maintenance import run_maintenance
 from workers.orphans import end_with_parent

@@ -70,7 +70,6 @@ def up_command(data: str | None, host: str | None, port: int | None, demo: bool)
 def api_command(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve the HTTP API."""
     from api.serve import serve
-
     from api.settings import ApiSettings
 
     environment = _environment()

@@ -72,9 +72,9 @@ def _database(environment: Mapping[str, str]) -> Iterator[Finding]:
             return
         names = ("version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "secure_timestamp")
         query = f"SHOW GLOBAL VARIABLES WHERE variable_name IN {names}"
-        found = read(engine, lambda connection: dict(connection.exec_driver_sql(query).fetchall()))
+        found = read(engine, lambda connection: {row[0]: row[1] for row in connection.exec_driver_sql(query)})
         yield from _server(found)
-        grants = read(engine, lambda connection: connection.exec_driver_sql("SHOW GRANTS").scalars().all())
+        grants = read(engine, lambda connection: list(connection.exec_driver_sql("SHOW GRANTS").scalars()))
         yield _privileges(grants)
 
 

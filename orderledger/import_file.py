@@ -40,9 +40,7 @@ def import_file(environment: Mapping[str, str], file: Path, results: Path) -> di
     """Post a CSV or NDJSON file and return how many lines were accepted, done before, refused or not understood."""
     content_id = _content_id(file)
     total, done = _count_lines(file), _done_before(results, content_id)
-    summary = {ACCEPTED: 0, "replayed": 0, REFUSED: 0, INVALID: 0, "lines": total, "results": str(results)}
-    for state, count in done.items():
-        summary[state] += count
+    counts = {ACCEPTED: 0, "replayed": 0, REFUSED: 0, INVALID: 0} | done
     skip = sum(done.values())
     services = Services(environment)
     origin = Origin(actor=ACTOR, correlation_id=f"import-{content_id}")
@@ -54,14 +52,14 @@ def import_file(environment: Mapping[str, str], file: Path, results: Path) -> di
             lines = islice(_documents(file, content_id), skip, None)
             while chunk := list(islice(lines, SLICE_LINES)):
                 for result in _post(services, origin, chunk):
-                    summary[result["state"]] += 1
-                    summary["replayed"] += bool(result.get("replayed"))
+                    counts[result["state"]] += 1
+                    counts["replayed"] += bool(result.get("replayed"))
                     written.write(json.dumps(result, ensure_ascii=False) + "\n")
                 written.flush()
                 progress.advance(task, len(chunk))
     finally:
         services.close()
-    return summary
+    return counts | {"lines": total, "results": str(results)}
 
 
 def _post(services: Services, origin: Origin, chunk: list[tuple[int, Any]]) -> list[dict[str, Any]]:

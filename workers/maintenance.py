@@ -6,9 +6,8 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 
-from projections.sweep import sweep as sweep_projections
-
 from ledger.directory.customers import reconcile
+from projections.sweep import sweep as sweep_projections
 from workers.process import Process
 from workers.sweeper import Part, claims_part, orders_part, sweep
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from projections.redis_clients import open_redis
-from projections.settings import ProjectionSettings
-from projections.wake import Waker, wake
-
 from ledger.append import Ledger
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory import products
 from ledger.directory.directory import Directory
 from ledger.settings import LedgerSettings, read_settings
+from projections.redis_clients import open_redis
+from projections.settings import ProjectionSettings
+from projections.wake import Waker, wake
 from workers.agent import Agent
 from workers.runner import Runner
 from workers.settings import WorkerSettings
