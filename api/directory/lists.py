@@ -10,10 +10,9 @@ from marshmallow import INCLUDE, Schema, fields
 
 from api import cursors
 from api.directory.services import services_of
-from api.errors import FieldError, InvalidFields
 from api.routing import Call
 from ledger.directory import listing as listings
-from ledger.directory.errors import BadListCursor, BadListing
+from ledger.directory.errors import BadListCursor
 from ledger.directory.listing import Listing, ListQuery, Page
 
 _NOT_ASKED = frozenset({"cursor", "limit", "fields"})
@@ -52,7 +51,7 @@ def answer_schema(name: str, shown: Schema, *, paged: bool) -> Schema:
 
 
 def read_page(listing: Listing, listed: Callable[[Call, ListQuery], Page], call: Call) -> dict[str, Any]:
-    """Return the page that the query asks for, as it is answered. Raises InvalidFields, InvalidCursor."""
+    """Return the page that the query asks for, as it is answered. Raises BadListing, InvalidCursor."""
     key = services_of(call).cursor_key
     parameters: dict[str, str] = dict(call.query)
     asked = sorted((name, value) for name, value in parameters.items() if name not in _NOT_ASKED)
@@ -62,10 +61,6 @@ def read_page(listing: Listing, listed: Callable[[Call, ListQuery], Page], call:
         parameters["cursor"] = cursors.unseal(key, question, cursor)
     try:
         page = listed(call, listings.parse(listing, parameters))
-    except BadListing as error:
-        raise InvalidFields(
-            errors=[FieldError(parameter=each.parameter, detail=each.problem) for each in error.problems]
-        ) from None
     except BadListCursor:
         raise cursors.InvalidCursor() from None
     return {"data": page.data, "next": None if page.next is None else cursors.seal(key, question, page.next)}

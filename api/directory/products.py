@@ -10,12 +10,10 @@ from api.directory.findings import Rules
 from api.directory.resources import Content, Resource, routes
 from api.directory.schemas import ProductChanges, ProductContents, ProductShown
 from api.directory.services import services_of
-from api.errors import FieldError, InvalidFields
 from api.routing import Call
 from ledger.directory import products
 from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Product
-from ledger.executor_settings import validate_settings
 from ledger.reading import read
 from ledger.schema import orders
 
@@ -33,11 +31,9 @@ def _read(call: Call, product_id: str) -> dict[str, Any]:
 
 
 def _change(call: Call, product_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
-    directory = services_of(call).directory
-    if changes.keys() & {"executor", "executor_settings"}:
-        _ensure_executor(products.read(directory, product_id), changes)
-    changed = products.change(directory, product_id, changes, revision=revision)
-    services_of(call).forget_terms()
+    services = services_of(call)
+    changed = products.change(services.directory, product_id, changes, revision=revision)
+    services.forget_terms()
     return changed
 
 
@@ -52,25 +48,6 @@ def _delete(call: Call, product_id: str, revision: int | None) -> dict[str, Any]
 def _is_ordered(call: Call, sku: str) -> bool:
     query = sa.select(orders.c.order_id).where(orders.c.product == sku).limit(1)
     return read(services_of(call).engine, lambda connection: connection.execute(query).first()) is not None
-
-
-def _ensure_executor(current: dict[str, Any], changes: Content) -> None:
-    settings = dict(changes.get("executor_settings", current["executor_settings"]))
-    for name in products.SECRETS:
-        # A secret that is kept was checked when it was set.
-        if settings.get(name) == products.SHOWN_SECRET and name in current["executor_settings"]:
-            del settings[name]
-    problems = validate_settings(changes.get("executor", current["executor"]), settings)
-    if problems:
-        raise InvalidFields(
-            errors=[
-                FieldError(
-                    pointer=f"/executor_settings{problem.pointer}" if problem.pointer else "/executor",
-                    detail=problem.message,
-                )
-                for problem in problems
-            ]
-        )
 
 
 RESOURCE = Resource(

@@ -19,9 +19,9 @@ from marshmallow import Schema
 from api.directory.findings import Rules, ensure_all_new, ensure_new
 from api.directory.lists import answer_schema, list_schema, read_page
 from api.directory.services import services_of
-from api.errors import FieldError, Forbidden, InvalidFields, MalformedRequest
+from api.errors import Forbidden, MalformedRequest
 from api.routing import Answer, Call, Routes, View
-from ledger.directory.errors import BadField, DirectoryNotFound, InUse
+from ledger.directory.errors import DirectoryNotFound, InUse
 from ledger.directory.listing import Listing, ListQuery, Page
 
 NEVER = 0
@@ -130,7 +130,7 @@ def _create(resource: Resource, call: Call) -> Answer:
     _ensure_unbound(call, resource.may_write)
     content = _completed(resource, call, call.body)
     ensure_new(call, resource.rules, content)
-    with _explained(resource):
+    with _consistent(resource):
         (made,) = resource.create(call, [content])
     return Answer(201, made, {"Location": f"{resource.path}/{made['id']}", "ETag": _etag(made)})
 
@@ -139,7 +139,7 @@ def _create_many(resource: Resource, call: Call) -> Answer:
     _ensure_unbound(call, resource.may_write)
     contents = [_completed(resource, call, each) for each in call.body]
     ensure_all_new(call, resource.rules, contents)
-    with _explained(resource):
+    with _consistent(resource):
         return Answer(201, {"data": resource.create(call, contents)})
 
 
@@ -150,14 +150,14 @@ def _read(resource: Resource, call: Call) -> Answer:
 
 def _change(resource: Resource, call: Call) -> Answer:
     _ensure_unbound(call, resource.may_write)
-    with _explained(resource):
+    with _consistent(resource):
         changed = resource.change(call, call.path["id"], call.body, _revision(resource, call))
     return Answer(200, changed, {"ETag": _etag(changed)})
 
 
 def _delete(resource: Resource, call: Call) -> Answer:
     _ensure_unbound(call, resource.may_delete)
-    with _explained(resource):
+    with _consistent(resource):
         left = resource.delete(call, call.path["id"], _revision(resource, call))
     return Answer(204, "") if left is None else Answer(200, left, {"ETag": _etag(left)})
 
@@ -191,17 +191,12 @@ def _revision(resource: Resource, call: Call) -> int | None:
 
 
 @contextmanager
-def _explained(resource: Resource) -> Iterator[None]:
-    """Turn what the directory refuses for a field into an error that points at it."""
+def _consistent(resource: Resource) -> Iterator[None]:
+    """Turn the database's objection to a dangling reference into InUse: what was looked up before is gone by now."""
     try:
         yield
-    except BadField as error:
-        raise InvalidFields(errors=[FieldError(pointer=error.pointer, detail=error.problem)]) from None
     except sa.exc.IntegrityError as error:
-        # What was looked up before is gone or came meanwhile.
-        raise InUse(
-            kind=resource.kind, reason="what it refers to, or what refers to it, was changed meanwhile"
-        ) from error
+        raise InUse(kind=resource.kind, reason="what it refers to, or what refers to it, changed meanwhile") from error
 
 
 def _completed(resource: Resource, call: Call, content: Content) -> dict[str, Any]:

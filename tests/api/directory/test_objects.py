@@ -146,7 +146,7 @@ def test_an_executors_secret_is_kept_and_not_shown(sqlite_front) -> None:  # typ
 
     for wrong, pointer in (
         ({"executor_settings": {"secret": "(set)"}}, "/executor_settings/url"),
-        ({"executor": "simulated"}, "/executor_settings/url"),
+        ({"executor": "simulated"}, "/executor_settings/secret"),
         ({"executor": "nobody"}, "/executor"),
         ({"executor_settings": {"url": "file:///etc/passwd"}}, "/executor_settings/url"),
     ):
