@@ -12,11 +12,10 @@ from flask import g
 
 from api.cursors import seal, unseal
 from api.frames import outcome_frame
-from api.routing import Answer, Call
+from api.routing import POSITION, Answer, Call
 from api.submissions import Origin
 from ledger.submission import Outcome, Submission
 
-POSITION = "Ledger-Position"
 REPLAYED = "Idempotent-Replayed"
 
 

@@ -11,6 +11,7 @@ import redis
 import sqlalchemy as sa
 
 from api.answering import answer_read
+from api.errors import NotFreshEnough
 from api.frames import amount_of, balance_json
 from api.freshness import reflected
 from api.routing import Answer, Call, Routes
@@ -119,7 +120,7 @@ def _projected_balance(call: Call, customer_id: str) -> tuple[dict[str, Any], in
     try:
         reflected(call, projected.NAME)
         position, found = projected.read_balances(call.services.redis, [customer_id])
-    except (redis.RedisError, ReadUnavailable):
+    except (redis.RedisError, ReadUnavailable, NotFreshEnough):
         return None
     return (balance_json(found[customer_id]), position) if customer_id in found else None
 

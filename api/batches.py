@@ -1,9 +1,10 @@
-"""Many commands in one request, each with its own result: a JSON list, or lines that are read and answered as they come."""
+"""Many commands in one request, each with its own result: a JSON list, or lines that are read as they come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from flask import request
@@ -12,30 +13,36 @@ from marshmallow import Schema
 from api import bodies, submissions
 from api.answering import origin
 from api.authentication import Principal, ensure_own, ensure_permitted
-from api.directory.fields import StrictSchema, Text, Token
-from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, UnsupportedMediaType
+from api.directory.fields import StrictSchema, Token
+from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
+from api.orders import request_cancellations
 from api.problems import problem
-from api.routing import Answer, Call, Routes, encode_json, load
-from api.schemas import AnyAnswer, BatchBody, CancellationBody, DryRunQuery, MoneyBody, OrderBody
+from api.routing import POSITION, Answer, Call, Routes, encode_json, load
+from api.schemas import AnyAnswer, BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.submissions import Facts, Origin
+from ledger.commands import CancelOrder
 from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.orders import EXECUTING
 from ledger.reading import read
 from ledger.state import orders_by_id
-from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX, Outcome, Submission
+from ledger.submission import Outcome, Submission
 
 routes = Routes("batches")
 COMMANDS_MAX = 10_000
 SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
+SPOOL_BYTES = 1 << 20
+PIECE_BYTES = 1 << 16
+TOO_MANY = -1
 NDJSON = "application/x-ndjson"
 
 
 class _Key(StrictSchema):
     """What every command of a batch has."""
 
-    idempotency_key = Text(IDEMPOTENCY_KEY_BYTES_MAX, required=True)
+    idempotency_key = IdempotencyKey(required=True)
 
 
 class _BatchMoney(MoneyBody, _Key):
@@ -83,7 +90,8 @@ def post_batch(call: Call) -> Answer:
     if request.mimetype == NDJSON:
         if call.query["dry_run"]:
             raise InvalidFields(errors=[FieldError(parameter="dry_run", detail="a streamed batch cannot be tried")])
-        return Answer(200, _streamed(call, _lines(request.stream)), media_type=NDJSON)
+        lines, position = _streamed(call, _lines(request.stream))
+        return Answer(200, lines, {POSITION: str(position)}, media_type=NDJSON)
     if request.mimetype != bodies.JSON:
         raise UnsupportedMediaType(expected=f"{bodies.JSON} or {NDJSON}")
     body = load(BatchBody(), bodies.read_json(request, call.services.settings.batch_bytes_max))
@@ -95,7 +103,7 @@ def post_batch(call: Call) -> Answer:
     if atomic:
         _ensure_all_understood(items)
     results, position = _results(call, items, atomic=atomic)
-    return Answer(200, {"results": results}, {"Ledger-Position": str(position)})
+    return Answer(200, {"results": results}, {POSITION: str(position)})
 
 
 def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
@@ -140,7 +148,7 @@ def _own_cancellations(services: Services, principal: Principal, items: list[Ite
     wanted = {
         index: item.command.order_id
         for index, item in enumerate(items)
-        if isinstance(item, Submission) and item.command.KIND == "cancellation" and hasattr(item.command, "order_id")
+        if isinstance(item, Submission) and isinstance(item.command, CancelOrder)
     }
     found = read(services.engine, lambda connection: orders_by_id(connection, list(wanted.values()))) if wanted else {}
     for index, order_id in wanted.items():
@@ -166,19 +174,43 @@ def _ensure_all_understood(items: Sequence[Item]) -> None:
 
 
 def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tuple[list[dict[str, Any]], int]:
-    ledger = call.services.ledger
-    wanted = [item for item in items if isinstance(item, Submission)]
+    """Post what was understood, and return a result for each item in order, and the highest position."""
     dry_run = call.query["dry_run"]
+    waiting = set() if atomic or dry_run else _for_the_executor(call, items)
+    wanted = [item for item in items if isinstance(item, Submission) and id(item) not in waiting]
+    ledger = call.services.ledger
     outcomes = iter(ledger.dry_run(wanted, atomic=atomic) if dry_run else ledger.append_batch(wanted, atomic=atomic))
-    results, position = [], 0
+    results: list[dict[str, Any]] = []
+    position = 0
     for item in items:
         if isinstance(item, LedgerError):
             results.append(_problem(call, item, None))
-            continue
-        outcome = next(outcomes)
-        position = max(position, outcome.position)
-        results.append(_result(call, item, outcome, status=200 if dry_run else 201))
+        elif id(item) in waiting:
+            results.append({"status": 202, "idempotency_key": item.idempotency_key})
+        else:
+            outcome = next(outcomes)
+            position = max(position, outcome.position)
+            results.append(_result(call, item, outcome, status=200 if dry_run else 201))
     return results, position
+
+
+def _for_the_executor(call: Call, items: Sequence[Item]) -> set[int]:
+    """Leave cancellations of executing orders to the agent, and return which these are, by identity."""
+    wanted = [
+        (item.command.order_id, item)
+        for item in items
+        if isinstance(item, Submission) and isinstance(item.command, CancelOrder)
+    ]
+    if not wanted:
+        return set()
+    order_ids = [order_id for order_id, _ in wanted]
+    found = read(call.services.engine, lambda connection: orders_by_id(connection, order_ids))
+    executing = [
+        (order_id, item) for order_id, item in wanted if order_id in found and found[order_id].status == EXECUTING
+    ]
+    if executing:
+        request_cancellations(call.services, executing)
+    return {id(item) for _, item in executing}
 
 
 def _result(call: Call, item: Submission, outcome: Outcome, *, status: int) -> dict[str, Any]:
@@ -198,20 +230,49 @@ def _problem(call: Call, error: LedgerError, key: str | None) -> dict[str, Any]:
     return {"status": document["status"], "idempotency_key": key, "problem": document}
 
 
-def _streamed(call: Call, lines: Iterator[bytes]) -> Iterator[str]:
-    """Post slice after slice of the lines and yield a line of result for each command, in constant memory."""
-    who = origin(call)
+def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]:
+    """Post slice after slice of the lines; return a line of result for each command, and the highest position.
+
+    Memory stays constant. Results wait in a file until the last line was read: most clients send everything before they
+    read anything, and would wait for us as we for them.
+    """
+    spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
+    highest = count = 0
     while chunk := list(islice(lines, SLICE_COMMANDS)):
-        documents = [_document(line) for line in chunk]
-        items = understand(
-            call.services, call.asker, who, [_UNREAD if isinstance(d, LedgerError) else d for d in documents]
+        count += len(chunk)
+        results, position = _slice_results(call, chunk, is_within_limit=count <= call.services.settings.batch_lines_max)
+        highest = max(highest, position)
+        spool.write("".join(encode_json(result) + "\n" for result in results).encode("utf-8"))
+        if position == TOO_MANY:
+            break
+    spool.seek(0)
+    return _pieces(spool), highest
+
+
+def _slice_results(call: Call, chunk: Sequence[bytes], *, is_within_limit: bool) -> tuple[list[dict[str, Any]], int]:
+    if not is_within_limit:
+        error = TooManyCommands(commands_max=call.services.settings.batch_lines_max)
+        return [_problem(call, error, None)], TOO_MANY
+    documents = [_document(line) for line in chunk]
+    try:
+        understood = understand(
+            call.services,
+            call.asker,
+            origin(call),
+            [{} if isinstance(each, LedgerError) else each for each in documents],
         )
-        items = [d if isinstance(d, LedgerError) else item for d, item in zip(documents, items, strict=True)]
-        for result in _results(call, items)[0]:
-            yield encode_json(result) + "\n"
+        items = [
+            each if isinstance(each, LedgerError) else item for each, item in zip(documents, understood, strict=True)
+        ]
+        return _results(call, items)
+    except LedgerError as error:
+        return [_problem(call, error, None) for _ in chunk], 0
 
 
-_UNREAD: dict[str, str] = {}
+def _pieces(spool: Any) -> Iterator[bytes]:
+    with spool:
+        while piece := spool.read(PIECE_BYTES):
+            yield piece
 
 
 def _document(line: bytes) -> Any:

@@ -14,6 +14,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
+from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 JSON = "application/json"
 DEPTH_MAX = 32
@@ -66,6 +67,11 @@ def parse(body: bytes) -> Any:
         ) from None
     except (ValueError, RecursionError) as error:
         raise MalformedRequest(problem=f"the body is not acceptable JSON: {error}") from None
+
+
+def is_idempotency_key(text: str) -> bool:
+    """Say whether the text is 1 to 255 printable ASCII characters."""
+    return 1 <= len(text) <= IDEMPOTENCY_KEY_BYTES_MAX and text.isascii() and text.isprintable()
 
 
 def _ensure_shallow(text: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from api.answering import POSITION, REPLAYED
+import sqlalchemy as sa
+
+from api.answering import REPLAYED
 from api.errors import CommandNotFound
 from api.frames import outcome_frame
 from api.problems import problem
-from api.routing import Answer, Call, Routes
+from api.routing import POSITION, Answer, Call, Routes
 from api.schemas import AnyAnswer
 from ledger import state
 from ledger.reading import read
+from ledger.schema import cancellation_requests as requests
+from ledger.submission import Outcome, key_digest
 
 routes = Routes("commands")
 
@@ -24,7 +28,14 @@ routes = Routes("commands")
 def read_command(call: Call) -> Answer:
     """Return the stored outcome of the asker's command with this key: its answer, or the problem it was refused with."""
     actor, key = call.asker.id, call.path["idempotency_key"]
-    outcome = read(call.services.engine, lambda connection: state.stored_outcome(connection, actor, key))
+
+    def query(connection: sa.Connection) -> tuple[Outcome | None, str | None]:
+        asked = sa.select(requests.c.order_id).where(requests.c.key_digest == key_digest(actor, key))
+        return state.stored_outcome(connection, actor, key), connection.execute(asked).scalar()
+
+    outcome, order_id = read(call.services.engine, query)
+    if outcome is None and order_id is not None:
+        return Answer(200, {"status": "cancellation_requested", "order_id": order_id})
     if outcome is None:
         raise CommandNotFound()
     headers = {POSITION: str(outcome.position), REPLAYED: "true"}

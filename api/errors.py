@@ -109,6 +109,15 @@ class BodyTooLarge(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class TooManyCommands(RequestError):
+    """A streamed batch has more lines than one request may; the commands from here on were not read."""
+
+    code = "too-large"
+    message = "a batch may have {commands_max} commands; this one and those after it were not read"
+    commands_max: int
+
+
+@dataclass(eq=False, kw_only=True)
 class UnsupportedMediaType(RequestError):
     """The body is of another type than the route takes."""
 

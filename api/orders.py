@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import redis
 import sqlalchemy as sa
 
 from api import submissions
-from api.answering import POSITION, answer_command, answer_outcome, answer_read, origin
+from api.answering import answer_command, answer_outcome, answer_read, origin
 from api.authentication import ensure_own
 from api.errors import FieldError, InvalidFields
 from api.frames import event_json, order_json
-from api.routing import Answer, Call, Routes
+from api.routing import POSITION, Answer, Call, Routes
 from api.schemas import AnyAnswer, CancellationBody, CommandAnswer, DryRunQuery, OrderBody, ResolutionBody
+from api.services import Services
 from ledger import log, schema, state
 from ledger.clock import now_us
 from ledger.codec import canonical_json
@@ -126,8 +130,7 @@ def _ask_the_executor(call: Call, order: Order, submission: Submission) -> Answe
     """Leave the request to the agent, wait a moment for what comes of it, and answer that or 202."""
     stored = _stored(call)
     if stored is None:
-        _request_cancellation(call, order, submission)
-        wake(call.services.queue_redis, "agent")
+        request_cancellations(call.services, [(order.order_id, submission)])
         ends_at_s = time.monotonic() + call.services.settings.cancellation_wait_s
         while stored is None and time.monotonic() < ends_at_s:
             time.sleep(LOOK_INTERVAL_S)
@@ -154,24 +157,36 @@ def _stored(call: Call) -> Outcome | None:
     return read(call.services.engine, lambda connection: state.stored_outcome(connection, actor, key))
 
 
-def _request_cancellation(call: Call, order: Order, submission: Submission) -> None:
+def request_cancellations(services: Services, wanted: Sequence[tuple[str, Submission]]) -> None:
+    """Ask the agent to have these executing orders cancelled; asking again under the same key changes nothing.
+
+    Raises NothingRecorded.
+    """
     table = schema.cancellation_requests
-    digest = key_digest(submission.actor, submission.idempotency_key)
-    row = {
-        "key_digest": digest,
-        "order_id": order.order_id,
+    rows = [_request_row(order_id, submission) for order_id, submission in wanted]
+    digests = [row["key_digest"] for row in rows]
+    try:
+        with services.engine.execution_options(write=True).begin() as connection:
+            asked = set(connection.scalars(sa.select(table.c.key_digest).where(table.c.key_digest.in_(digests))))
+            for row in rows:
+                if row["key_digest"] not in asked:
+                    connection.execute(sa.insert(table).values(**row))
+    except sa.exc.IntegrityError:
+        return  # The same request at the same moment was first.
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        raise NothingRecorded(reason="the database takes no writes") from error
+    with suppress(redis.RedisError):
+        # The agent finds the request without a wake-up, too, only later.
+        wake(services.queue_redis, "agent")
+
+
+def _request_row(order_id: str, submission: Submission) -> dict[str, Any]:
+    return {
+        "key_digest": key_digest(submission.actor, submission.idempotency_key),
+        "order_id": order_id,
         "actor": submission.actor,
         "idempotency_key": submission.idempotency_key.encode("utf-8"),
         "correlation_id": submission.correlation_id,
         "details": None if submission.details is None else canonical_json(dict(submission.details)),
         "requested_at_us": now_us(),
     }
-    try:
-        with call.services.engine.execution_options(write=True).begin() as connection:
-            asked = connection.execute(sa.select(table.c.order_id).where(table.c.key_digest == digest)).one_or_none()
-            if asked is None:
-                connection.execute(sa.insert(table).values(**row))
-    except sa.exc.IntegrityError:
-        return  # The same request at the same moment was first.
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
-        raise NothingRecorded(reason="the database takes no writes") from error

@@ -62,6 +62,7 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
         412, "Precondition failed", "Read the object again and repeat with its new ETag."
     ),
     requests.BodyTooLarge: Entry(413, "Body too large", "Send less at once; batches stream as application/x-ndjson."),
+    requests.TooManyCommands: Entry(413, "Too many commands", "Send the rest in another batch."),
     requests.UnsupportedMediaType: Entry(415, "Unsupported media type", "Send the documented Content-Type."),
     requests.InvalidFields: Entry(422, "Invalid fields", "Correct the fields listed under errors."),
     requests.TooManyRequests: Entry(429, "Too many requests", "Wait as Retry-After says.", retryable=True),

@@ -12,6 +12,8 @@ an account: a principal of another customer gets AccountNotFound for it before t
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
@@ -23,7 +25,7 @@ from werkzeug.routing import BaseConverter
 
 from api import bodies
 from api.authentication import Authenticator, Principal, authenticate, ensure_own, ensure_permitted
-from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest
+from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest, NotFreshEnough
 from ledger.ids import new_id
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
@@ -36,6 +38,10 @@ class _Public:
 
 
 PUBLIC: Final = _Public()
+POSITION = "Ledger-Position"
+MIN_POSITION = "Ledger-Min-Position"
+LOOK_INTERVAL_S = 0.02
+_POSITION = re.compile(r"[0-9]{1,15}")
 LOGGED_IN: Final = "logged-in"
 """In place of a permission: any principal, for routes that show nothing but what is the asker's own."""
 
@@ -217,6 +223,8 @@ class _Dispatcher:
         if route.body is not None and not route.streamed:
             bytes_max = getattr(services.settings, route.bytes_max)
             call.body = load(route.body, bodies.read_json(request, bytes_max))
+        if route.method == "GET" and MIN_POSITION in request.headers:
+            return response(_fresh_enough(route, call))
         return response(route.view(call))
 
 
@@ -241,8 +249,30 @@ def response(answer: Answer) -> Response:
     return built
 
 
+def min_position() -> int:
+    """Return the position that the answer must reflect at least, 0 when the client does not care."""
+    given = request.headers.get(MIN_POSITION, "0")
+    if _POSITION.fullmatch(given) is None:
+        raise MalformedRequest(problem=f"{MIN_POSITION} must be a position")
+    return int(given)
+
+
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 """Write an answer's JSON; its text must be valid Unicode."""
+
+
+def _fresh_enough(route: Route, call: Call) -> Answer:
+    """Read again until the answer reflects the position asked for, a moment at most. Raises NotFreshEnough."""
+    wanted = min_position()
+    ends_at_s = time.monotonic() + call.services.settings.min_position_wait_s
+    while True:
+        answer = route.view(call)
+        position = int(answer.headers.get(POSITION, wanted))
+        if position >= wanted:
+            return answer
+        if time.monotonic() >= ends_at_s:
+            raise NotFreshEnough(position=position, wanted=wanted)
+        time.sleep(LOOK_INTERVAL_S)
 
 
 def _query(route: Route) -> Any:
@@ -270,7 +300,7 @@ def _idempotency_key(query: Any) -> str:
         if query.get("dry_run"):
             return new_id("dry")
         raise IdempotencyKeyMissing()
-    if len(key) > IDEMPOTENCY_KEY_BYTES_MAX or not (key.isascii() and key.isprintable()):
+    if not bodies.is_idempotency_key(key):
         raise MalformedRequest(
             problem=f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters"
         )

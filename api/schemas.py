@@ -7,18 +7,22 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from api.directory.fields import Settings, StrictSchema, Text, Token, WholeNumber
+from api.bodies import is_idempotency_key
+from api.directory.fields import Flag, Settings, StrictSchema, Text, Token, WholeNumber
 from ledger.clock import parse_rfc3339
 from ledger.errors import BadMoney
 from ledger.money import parse_decimal
 from ledger.orders import RESOLUTIONS, STATUSES
 from ledger.pricing import QUANTITY_MAX
+from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 REFERENCE_LENGTH_MAX = 100
 MEMO_LENGTH_MAX = 1_000
 PARAMS_CHARACTERS_MAX = 16_384
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 POSITION_MAX = 10**15 - 1
+TIME_US_MAX = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
 _DIGITS = re.compile(r"[0-9]{1,15}")
 ORDER_SORTS = ("newest", "oldest", "amount", "-amount")
 
@@ -60,13 +64,17 @@ class QueryFlag(fields.Field[bool]):
 
 
 class QueryTime(fields.Field[int]):
-    """An RFC 3339 time with its offset, as microseconds since 1970."""
+    """An RFC 3339 time with its offset, from 1970 to 9999, as microseconds since 1970."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> int:
         try:
-            return parse_rfc3339(value)
-        except ValueError:
-            raise ValidationError("expected a time with its offset, such as 2026-01-31T08:00:00Z") from None
+            # A plus sign that was not encoded arrives as a space.
+            time_us = parse_rfc3339(value.replace(" ", "+")) if value.isascii() and "T" in value else -1
+        except (ValueError, OverflowError):
+            time_us = -1
+        if not 0 <= time_us <= TIME_US_MAX:
+            raise ValidationError("expected a time with its offset, such as 2026-01-31T08:00:00Z")
+        return time_us
 
 
 class QueryAmount(fields.Field[str]):
@@ -150,10 +158,23 @@ class ResolutionBody(StrictSchema):
             raise ValidationError("say how much was delivered", "delivered")
 
 
+class IdempotencyKey(fields.String):
+    """A command's key: 1 to 255 printable ASCII characters."""
+
+    def __init__(self, **more: Any) -> None:
+        metadata = {"minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX, "pattern": "^[ -~]+$"}
+        super().__init__(metadata=metadata, **more)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> str:
+        if not isinstance(value, str) or not is_idempotency_key(value):
+            raise ValidationError(f"expected 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters")
+        return value
+
+
 class BatchBody(StrictSchema):
     """Many commands; each is checked by the schema of its type."""
 
-    atomic = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+    atomic = Flag(load_default=False)
     commands = fields.List(fields.Raw(), required=True)
 
 
