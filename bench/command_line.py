@@ -18,7 +18,7 @@ from bench.server import measured_server, surroundings
 PARTS: dict[str, Callable[[], list[Cell]]] = {"posting": posting.cells, "batch": batches.cells}
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
 QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0)
-TABLE_COLUMNS_MIN = 150
+TABLE_COLUMNS_MIN = 160
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 
 
@@ -45,7 +45,7 @@ def main(
     )
     chosen = [cell for part in parts or PARTS for cell in PARTS[part]()]
     chosen = [cell for cell in chosen if not words or any(word in cell.name for word in words)]
-    console = Console()
+    console = _console()
     summaries = []
     with measured_server() as server, _progress(console) as progress:
         document = {"surroundings": surroundings(server), "rounds": method.rounds, "seconds": method.seconds}
@@ -57,8 +57,13 @@ def main(
             # After every cell, so that an interrupted run leaves what it has.
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(json.dumps({**document, "cells": summaries}, indent=1) + "\n", encoding="utf-8")
-    console.print(table(summaries), width=max(console.width, TABLE_COLUMNS_MIN), crop=False)
+    console.print(table(summaries))
     console.print(f"all books proved; every sample is in {output}")
+
+
+def _console() -> Console:
+    # A table cut to the columns of a narrow terminal or a pipe could not be read.
+    return Console(width=max(Console().width, TABLE_COLUMNS_MIN))
 
 
 def _progress(console: Console) -> Progress:

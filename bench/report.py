@@ -45,8 +45,8 @@ def table(summaries: Sequence[dict[str, Any]]) -> Table:
     lines = Table(title="medians (min–max); ratio: the ledger to this way, round by round", title_justify="left")
     lines.add_column("measure", no_wrap=True)
     lines.add_column("way")
-    for heading in ("ledger is", "commands/s", "p50 / p99 ms", "CPU µs python + mariadbd", "group", "trips", "others"):
-        lines.add_column(heading, justify="right")
+    for heading in ("ratio", "commands/s", "p50 / p99 ms", "CPU µs python + mariadbd", "group", "trips", "others"):
+        lines.add_column(heading, justify="right", no_wrap=heading != "CPU µs python + mariadbd")
     for each in summaries:
         for index, (way, figures) in enumerate(each["ways"].items()):
             lines.add_row(each["cell"]["name"] if index == 0 else "", way, *_texts(figures))
@@ -83,7 +83,7 @@ def _texts(figures: dict[str, Any]) -> list[str]:
         return [figures["missing"]]
     ratio, group, round_trips = figures.get("ratio"), figures["group"], figures["round_trips"]
     return [
-        "" if ratio is None else f"{Spread(**ratio)} x",
+        "" if ratio is None else str(Spread(**ratio)),
         str(Spread(**figures["posts_per_s"])),
         f"{_figure(figures['wait_ms_p50']['median'])} / {_figure(figures['wait_ms_p99']['median'])}",
         f"{_figure(figures['python_us']['median'])} + {_figure(figures['server_us']['median'])}",
