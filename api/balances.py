@@ -15,7 +15,8 @@ from api.errors import NotFreshEnough
 from api.frames import amount_of, balance_json
 from api.freshness import reflected
 from api.routing import Answer, Call, Routes
-from api.schemas import AnyAnswer, AtPositionQuery, BalanceAnswer, BalanceQuery, StatementQuery
+from api.schemas import AtPositionQuery, BalanceQuery, StatementQuery
+from api.shapes import BalanceAnswer, StatementAnswer, TrialBalanceAnswer
 from ledger import log, state
 from ledger.clock import now_us, rfc3339
 from ledger.codec import decode
@@ -56,7 +57,7 @@ def read_balance(call: Call) -> Answer:
     permission="statements.read",
     summary="See what moved money on an account, with the balance after each",
     query=StatementQuery(),
-    answers={200: AnyAnswer()},
+    answers={200: StatementAnswer()},
     errors=(404, 503),
     media_types=("application/json", "text/csv"),
 )
@@ -100,7 +101,7 @@ def read_statement(call: Call) -> Answer:
     permission="trial_balance.read",
     summary="See every ledger account; each currency sums to zero",
     query=AtPositionQuery(),
-    answers={200: AnyAnswer()},
+    answers={200: TrialBalanceAnswer()},
     errors=(503,),
 )
 def read_trial_balance(call: Call) -> Answer:

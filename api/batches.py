@@ -19,8 +19,9 @@ from api.frames import outcome_frame
 from api.orders import request_cancellations
 from api.problems import problem
 from api.routing import POSITION, Answer, Call, Routes, encode_json, load
-from api.schemas import AnyAnswer, BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
+from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
+from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
 from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
@@ -78,7 +79,7 @@ Item = Submission | LedgerError
     summary="Post many commands; each also needs its own permission",
     query=DryRunQuery(),
     body=BatchBody(),
-    answers={200: AnyAnswer()},
+    answers={200: BatchAnswer()},
     errors=(413, 415, 422, 503),
     streamed=True,
     bytes_max="batch_bytes_max",

@@ -9,7 +9,7 @@ from api.errors import CommandNotFound
 from api.frames import outcome_frame
 from api.problems import problem
 from api.routing import POSITION, Answer, Call, Routes
-from api.schemas import AnyAnswer
+from api.shapes import OutcomeAnswer
 from ledger import state
 from ledger.reading import read
 from ledger.schema import cancellation_requests as requests
@@ -22,7 +22,7 @@ routes = Routes("commands")
     "/v1/commands/<path:idempotency_key>",
     permission="commands.read",
     summary="See what one's own command led to",
-    answers={200: AnyAnswer()},
+    answers={200: OutcomeAnswer()},
     errors=(404, 503),
 )
 def read_command(call: Call) -> Answer:

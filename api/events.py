@@ -11,7 +11,8 @@ from api.answering import answer_read
 from api.errors import FieldError, InvalidFields
 from api.frames import event_json
 from api.routing import Answer, Call, Routes, encode_json
-from api.schemas import EventsQuery, ListAnswer
+from api.schemas import EventsQuery
+from api.shapes import EventsAnswer
 from ledger import log
 from ledger.events import EVENT_CLASSES, Recorded
 from ledger.reading import read
@@ -25,7 +26,7 @@ routes = Routes("events")
     permission="events.read",
     summary="Read the log on from a position",
     query=EventsQuery(),
-    answers={200: ListAnswer()},
+    answers={200: EventsAnswer()},
     errors=(503,),
     media_types=("application/json", NDJSON),
 )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.metrics import CONTENT_TYPE
 from api.routing import PUBLIC, Answer, Call, Routes
-from api.schemas import HealthAnswer, ReadinessAnswer
+from api.shapes import HealthAnswer, ReadinessAnswer
 from ledger import log, migrate, schema
 from ledger.errors import ReadUnavailable
 from ledger.reading import read

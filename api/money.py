@@ -5,7 +5,8 @@ from __future__ import annotations
 from api import submissions
 from api.answering import answer_command, origin
 from api.routing import Answer, Call, Routes
-from api.schemas import CommandAnswer, DryRunQuery, MoneyBody, ReversalBody
+from api.schemas import DryRunQuery, MoneyBody, ReversalBody
+from api.shapes import CommandAnswer
 from ledger import log
 from ledger.reading import read
 

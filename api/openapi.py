@@ -13,7 +13,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 from marshmallow.schema import SchemaMeta
 
-from api import schemas
+from api import schemas, shapes
 from api.directory import fields as directory
 from api.problems import MEDIA_TYPE
 from api.routing import PUBLIC, Answer, Call, Route, Routes
@@ -55,7 +55,7 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-@routes.get("/openapi.json", permission=PUBLIC, summary="This description", answers={200: schemas.AnyAnswer()})
+@routes.get("/openapi.json", permission=PUBLIC, summary="This description", answers={200: shapes.AnyAnswer()})
 def openapi_document(call: Call) -> Answer:
     """Return the description."""
     return Answer(200, call.services.description)
@@ -110,7 +110,7 @@ def describe(declared: Sequence[Route]) -> dict[str, Any]:
     for header, (says, schema) in _RESPONSE_HEADERS.items():
         spec.components.header(header, {"description": says, "schema": schema})
     for status, says in _REASONS.items():
-        content = {MEDIA_TYPE: {"schema": schemas.ProblemAnswer}}
+        content = {MEDIA_TYPE: {"schema": shapes.ProblemAnswer}}
         spec.components.response(str(status), {"description": says, "content": content})
     paths: dict[str, dict[str, Any]] = {}
     for route in declared:

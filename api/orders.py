@@ -16,8 +16,9 @@ from api.authentication import ensure_own
 from api.errors import FieldError, InvalidFields
 from api.frames import event_json, order_json
 from api.routing import POSITION, Answer, Call, Routes
-from api.schemas import AnyAnswer, CancellationBody, CommandAnswer, DryRunQuery, OrderBody, ResolutionBody
+from api.schemas import CancellationBody, DryRunQuery, OrderBody, ResolutionBody
 from api.services import Services
+from api.shapes import CancellationRequestedAnswer, CommandAnswer, WholeOrderAnswer
 from ledger import log, schema, state
 from ledger.clock import now_us
 from ledger.codec import canonical_json
@@ -50,7 +51,7 @@ def place_order(call: Call) -> Answer:
     "/v1/orders/<token:order_id>",
     permission="orders.read",
     summary="See an order with its events",
-    answers={200: AnyAnswer()},
+    answers={200: WholeOrderAnswer()},
     errors=(404, 503),
 )
 def read_order(call: Call) -> Answer:
@@ -77,7 +78,7 @@ def read_order(call: Call) -> Answer:
     permission="orders.cancel",
     summary="Cancel an order; one that is being executed only if its executor agrees",
     body=CancellationBody(),
-    **(_COMMAND | {"answers": {201: CommandAnswer(), 200: CommandAnswer(), 202: AnyAnswer()}}),
+    **(_COMMAND | {"answers": {201: CommandAnswer(), 200: CommandAnswer(), 202: CancellationRequestedAnswer()}}),
 )
 def cancel_order(call: Call) -> Answer:
     """Cancel an order."""

@@ -1,11 +1,11 @@
-"""The bodies and queries of the ledger's routes, strict, and the shapes of their answers."""
+"""The bodies and queries of the ledger's routes, strict."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 from api.bodies import is_idempotency_key
 from api.directory.fields import Flag, Settings, StrictSchema, Text, Token, WholeNumber
@@ -272,108 +272,6 @@ class EventsQuery(StrictSchema):
     type = fields.String()
     customer_id = Token(40)
     format = fields.String(validate=lambda word: _one_of(word, ("json", "ndjson")))
-
-
-# -- answers, for the API document ---------------------------------------------------------------------------------
-
-
-class BalanceAnswer(Schema):
-    """An account's money."""
-
-    available = fields.String(metadata={"example": "91.00"})
-    held = fields.String(metadata={"example": "0.00"})
-    total = fields.String()
-    currency = fields.String()
-    version = fields.Integer()
-    position = fields.Integer()
-
-
-class OrderAnswer(Schema):
-    """An order."""
-
-    id = fields.String()
-    customer_id = fields.String()
-    status = fields.String(metadata={"enum": list(STATUSES)})
-    product = fields.String()
-    quantity = fields.Integer()
-    unit_price = fields.String()
-    list_amount = fields.String()
-    discount_percent = fields.String()
-    amount = fields.String()
-    currency = fields.String()
-    reference = fields.String(allow_none=True)
-    attempt = fields.Integer()
-    executor = fields.String(allow_none=True)
-    delivered = fields.Integer()
-    captured = fields.String()
-    released = fields.String()
-    code = fields.String(allow_none=True)
-    placed_position = fields.Integer()
-    position = fields.Integer()
-
-
-class CommandAnswer(Schema):
-    """What a command led to."""
-
-    position = fields.Integer()
-    type = fields.String(allow_none=True)
-    recorded_at = fields.DateTime()
-    customer_id = fields.String()
-    amount = fields.String(allow_none=True)
-    currency = fields.String()
-    reference = fields.String(allow_none=True)
-    memo = fields.String(allow_none=True)
-    balance = fields.Nested(BalanceAnswer)
-    order = fields.Nested(OrderAnswer)
-
-
-class ListAnswer(Schema):
-    """A page: `next` is the cursor of the next one, null at the end."""
-
-    data = fields.List(fields.Dict())
-    next = fields.String(allow_none=True)
-
-
-class HealthAnswer(Schema):
-    """The process answers."""
-
-    status = fields.String()
-
-
-class ProjectionAnswer(Schema):
-    """How far a read model is behind the log."""
-
-    name = fields.String()
-    position = fields.Integer()
-    lag_events = fields.Integer()
-    lag_s = fields.Float()
-    state = fields.String(metadata={"enum": ["current", "behind", "stopped", "missing"]})
-
-
-class ReadinessAnswer(Schema):
-    """What works: ready, degraded (commands are taken, searches may not be), or unavailable."""
-
-    status = fields.String(metadata={"enum": ["ready", "degraded", "unavailable"]})
-    checks = fields.Dict(keys=fields.String(), values=fields.Dict())
-    head = fields.Integer(allow_none=True)
-    projections = fields.List(fields.Nested(ProjectionAnswer))
-
-
-class ProblemAnswer(Schema):
-    """What went wrong (RFC 9457); `code` is stable. A refusal adds fields of its own."""
-
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    code = fields.String(required=True)
-    retryable = fields.Boolean(required=True)
-    request_id = fields.String(required=True)
-    errors = fields.List(fields.Dict())
-
-
-class AnyAnswer(Schema):
-    """An object."""
 
 
 def _one_of(word: str, words: tuple[str, ...]) -> None:

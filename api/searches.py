@@ -13,7 +13,8 @@ from api.errors import FieldError, InvalidFields
 from api.frames import order_json
 from api.freshness import reflected
 from api.routing import Answer, Call, Routes
-from api.schemas import ListAnswer, OrdersQuery, TransactionsQuery
+from api.schemas import OrdersQuery, TransactionsQuery
+from api.shapes import OrdersAnswer, TransactionsAnswer
 from ledger import log
 from ledger.clock import rfc3339
 from ledger.directory import products
@@ -47,7 +48,7 @@ class _Meaning:
     permission="orders.read",
     summary="Search orders, newest first or by amount",
     query=OrdersQuery(),
-    answers={200: ListAnswer()},
+    answers={200: OrdersAnswer()},
     errors=(503,),
 )
 def search_orders(call: Call) -> Answer:
@@ -100,7 +101,7 @@ def search_orders(call: Call) -> Answer:
     permission="transactions.read",
     summary="Search what moved money, each with the balance after it",
     query=TransactionsQuery(),
-    answers={200: ListAnswer()},
+    answers={200: TransactionsAnswer()},
     errors=(503,),
 )
 def search_transactions(call: Call) -> Answer:
