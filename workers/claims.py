@@ -189,14 +189,18 @@ def is_work_due(engine: sa.Engine, now_us: int) -> bool:
     return False
 
 
-def expedite(engine: sa.Engine, order_ids: Sequence[str], now_us: int) -> None:
-    """Make the next step of released claims due now."""
+def expedite(engine: sa.Engine, order_ids: Sequence[str], now_us: int) -> set[str]:
+    """Make the next step of released claims due now; return the orders whose claims were released.
+
+    A claim that is held at this moment is left to its runner: it may release it for much later than now.
+    """
+    released = sa.and_(table.c.order_id.in_(sorted(order_ids)), table.c.runner == NO_RUNNER)
     with engine.execution_options(write=True).begin() as connection:
-        connection.execute(
-            sa.update(table)
-            .where(table.c.order_id.in_(sorted(order_ids)), table.c.runner == NO_RUNNER, table.c.due_at_us > now_us)
-            .values(due_at_us=now_us)
-        )
+        found = set(connection.execute(sa.select(table.c.order_id).where(released).with_for_update()).scalars())
+        if found:
+            later = sa.and_(table.c.order_id.in_(sorted(found)), table.c.due_at_us > now_us)
+            connection.execute(sa.update(table).where(later).values(due_at_us=now_us))
+    return found
 
 
 def drop_ended(engine: sa.Engine, limit: int) -> int:

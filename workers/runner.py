@@ -315,11 +315,12 @@ class Runner:
             ]
             if definite:
                 cancellations.forget(self._engine, definite)
-        digests = {request.key_digest for request in executing}
         fresh = [request for request in executing if request.key_digest not in self._expedited]
-        if fresh:
-            claims.expedite(self._engine, [request.order_id for request in fresh], now_us())
-        self._expedited = digests
+        reached = claims.expedite(self._engine, [each.order_id for each in fresh], now_us()) if fresh else set()
+        # A request whose claim is held just now comes up again: it must not wait for the time that its runner sets.
+        self._expedited = {
+            each.key_digest for each in executing if each.key_digest in self._expedited or each.order_id in reached
+        }
 
     def _nap_s(self) -> float | None:
         """Return how long to wait for the next due time, None when none is near."""

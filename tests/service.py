@@ -1,0 +1,195 @@
+"""The whole service in real processes, as an operator starts it: for stories, load and kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+
+from ledger.ids import new_id
+
+READY_S_MAX = 30.0
+STOP_S_MAX = 40.0
+ROLES = (("worker", "projections"), ("worker", "agent"), ("worker", "maintenance"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer with its JSON body."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class Client:
+    """A machine client of the API; thread-safe."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self._address = address
+        self._key = key
+        retries = urllib3.Retry(False)
+        self._pool = urllib3.PoolManager(maxsize=64, retries=retries, timeout=urllib3.Timeout(connect=2, read=20))
+
+    def request(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
+        """Send one request; lost connections raise."""
+        sent = {"Authorization": f"Bearer {self._key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        data = None
+        if body is not None:
+            data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        if method == "POST":
+            sent["Idempotency-Key"] = key or new_id("k")
+        answer = self._pool.request(method, self._address + path, body=data, headers=sent)
+        found = json.loads(answer.data) if answer.data and "json" in answer.headers.get("Content-Type", "") else answer.data
+        return Answer(answer.status, found, answer.headers)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """GET."""
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: Any, *, key: str | None = None) -> Answer:
+        """POST under a key, a fresh one unless given."""
+        return self.request("POST", path, body, key=key)
+
+    def settle(self, path: str, body: Any, *, key: str | None = None, s_max: float = 60.0) -> Answer:
+        """POST, repeating with the same key until the outcome is definite: what a careful client does."""
+        key = key or new_id("k")
+        ends_at_s = time.monotonic() + s_max
+        while True:
+            try:
+                answer = self.post(path, body, key=key)
+                if answer.status < 500:
+                    return answer
+            except urllib3.exceptions.HTTPError:
+                pass
+            if time.monotonic() > ends_at_s:
+                raise TimeoutError(f"{path} was not settled within {s_max} s")
+            time.sleep(0.1)
+
+
+class Service:
+    """One process of each role; each may be killed and is then started again, as a process manager would."""
+
+    def __init__(self, environment: Mapping[str, str], *, api_workers: int = 1) -> None:
+        self.port = _free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        code = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+        base = {name: value for name, value in os.environ.items() if not name.startswith("ORDERLEDGER_")}
+        self.environment = {**base, **environment, "PYTHONPATH": code}
+        api = ("api", "--port", str(self.port), "--workers", str(api_workers))
+        self._commands = {" ".join(command[:2]): command for command in ROLES} | {"api": api}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of the command line to its end and return its standard output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "orderledger", *arguments],
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        return done.stdout.decode()
+
+    def start(self) -> None:
+        """Start every role and wait until the API is ready."""
+        for name in self._commands:
+            self._start(name)
+        threading.Thread(target=self._keep_running, daemon=True).start()
+        self.wait_until(lambda: self._status("/readyz") == 200, s_max=READY_S_MAX)
+
+    def client(self, role: str = "admin") -> Client:
+        """Make an API key and return its client."""
+        return Client(self.address, self.run("api-key", "create", "--name", "test", "--role", role).strip())
+
+    def kill(self, name: str) -> None:
+        """Kill a role's process and all its children at once, with SIGKILL."""
+        process = self._processes[name]
+        for pid in [*_descendants(process.pid), process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        process.wait()
+
+    def stop(self) -> dict[str, int]:
+        """Stop every role with SIGTERM and return their exit codes."""
+        self._stopping.set()
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        return {name: process.wait(STOP_S_MAX) for name, process in self._processes.items()}
+
+    def wait_until(self, is_so: Callable[[], bool], *, s_max: float = 60.0) -> float:
+        """Wait until it is so and return how long that took."""
+        started_s = time.monotonic()
+        while not is_so():
+            if time.monotonic() - started_s > s_max:
+                raise TimeoutError(f"it was not so within {s_max} s")
+            time.sleep(0.1)
+        return time.monotonic() - started_s
+
+    def caught_up(self) -> bool:
+        """Say whether every read model reflects the head."""
+        found = json.loads(self.run("projections", "status", "--json"))
+        return all(each["lag_events"] == 0 and each["state"] == "current" for each in found["projections"])
+
+    def _start(self, name: str) -> None:
+        command = [sys.executable, "-m", "orderledger", *self._commands[name]]
+        self._processes[name] = subprocess.Popen(command, env=self.environment, start_new_session=True)
+
+    def _keep_running(self) -> None:
+        while not self._stopping.wait(0.1):
+            for name, process in list(self._processes.items()):
+                if process.poll() is not None and not self._stopping.is_set():
+                    self._start(name)
+
+    def _status(self, path: str) -> int:
+        try:
+            return int(urllib3.request("GET", self.address + path, retries=False, timeout=2).status)
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+
+@contextmanager
+def running(environment: Mapping[str, str], *, api_workers: int = 1) -> Iterator[Service]:
+    """Migrate, start every role, and stop them at the end; a process that does not end in order is an error."""
+    service = Service(environment, api_workers=api_workers)
+    service.run("db", "upgrade")
+    service.start()
+    try:
+        yield service
+    finally:
+        codes = service.stop()
+    assert set(codes.values()) <= {0}, codes
+
+
+def _descendants(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, check=True).stdout.decode().split("\n")
+    children: dict[int, list[int]] = {}
+    for line in filter(None, listed):
+        child, parent = map(int, line.split())
+        children.setdefault(parent, []).append(child)
+    found, waiting = [], [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
