@@ -22,7 +22,7 @@ from ledger.ids import is_token, new_id
 from ledger.money import Currency
 
 _log = structlog.get_logger(__name__)
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -59,8 +59,8 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
     def finish(answer: Response) -> Response:
         answer.headers.update(g.get("headers", {}))
         answer.headers["X-Request-Id"] = g.request_id
-        for name, value in _SECURITY_HEADERS.items():
-            answer.headers.setdefault(name, value)
+        if "Content-Security-Policy" not in answer.headers:
+            answer.headers.extend(SECURITY_HEADERS)
         services().metrics.observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)
         return answer
 

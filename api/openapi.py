@@ -14,6 +14,7 @@ from marshmallow import Schema, fields
 from marshmallow.schema import SchemaMeta
 
 from api import schemas, shapes
+from api.answers import SECURITY_HEADERS
 from api.directory import fields as directory
 from api.problems import MEDIA_TYPE
 from api.routing import PUBLIC, Answer, Call, Route, Routes
@@ -221,7 +222,7 @@ def _described(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, 
 
 
 def _static(name: str) -> Answer:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
+    headers = SECURITY_HEADERS | {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
     return Answer(200, _text(name), headers, media_type=_MEDIA_TYPES[name.rpartition(".")[2]])
 
 

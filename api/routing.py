@@ -199,6 +199,7 @@ class _Dispatcher:
         self._route = route
         self._services = services
         self.__name__ = route.operation_id
+        self._defaults = _query_defaults(route)
 
     def __call__(self, **path: Any) -> Response:
         route, services = self._route, self._services()
@@ -210,7 +211,7 @@ class _Dispatcher:
                 ensure_permitted(principal, cast(str, route.permission))
             if "customer_id" in path:
                 ensure_own(principal, path["customer_id"])
-        query = _query(route)
+        query = dict(self._defaults) if self._defaults is not None and not request.query_string else _query(route)
         call = Call(
             services=services,
             request_id=g.request_id,
@@ -273,6 +274,17 @@ def _fresh_enough(route: Route, call: Call) -> Answer:
         if time.monotonic() >= ends_at_s:
             raise NotFreshEnough(position=position, wanted=wanted)
         time.sleep(LOOK_INTERVAL_S)
+
+
+def _query_defaults(route: Route) -> dict[str, Any] | None:
+    """Return what a request without a query means, None when that is not allowed or not a plain object."""
+    if route.query is None:
+        return {}
+    try:
+        loaded = route.query.load({})
+    except ValidationError:
+        return None
+    return loaded if isinstance(loaded, dict) else None
 
 
 def _query(route: Route) -> Any:
