@@ -30,7 +30,8 @@ class LoadProcess:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+            # Unbuffered output of Python tears a long line when the process is stopped while it writes.
+            env={**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
         )
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -83,35 +84,50 @@ def test_an_error_of_a_caller_fails_the_measurement(server: MeasuredServer) -> N
         load.ask("load", warm_until=0.0, seconds=0.01)
 
 
+SAMPLE = Sample(
+    way="ledger",
+    round=1,
+    posts=100,
+    posts_per_s=100.0,
+    wait_ms_p50=1.0,
+    wait_ms_p99=2.0,
+    python_us=1.0,
+    server_us=1.0,
+    others_cores=0.0,
+    group=1.0,
+    round_trips=2.0,
+    load_average=[0.0, 0.0, 0.0],
+)
+
+
+def figures_of_orm(*samples: Sample) -> dict[str, Any]:
+    cell = Cell(name="x", ways=("ledger", "orm"))
+    result = summary(measure.Measured(cell, samples=list(samples), proved={"ledger": 1, "orm": 1}))
+    figures: dict[str, Any] = result["ways"]["orm"]
+    return figures
+
+
 def test_ratios_are_made_within_a_round() -> None:
-    quick = Sample(
-        way="ledger",
-        round=1,
-        posts=100,
-        posts_per_s=100.0,
-        wait_ms_p50=1.0,
-        wait_ms_p99=2.0,
-        python_us=1.0,
-        server_us=1.0,
-        others_cores=0.0,
-        group=1.0,
-        round_trips=2.0,
-        load_average=[0.0, 0.0, 0.0],
-    )
-    measured = measure.Measured(
-        Cell(name="x", ways=("ledger", "orm")),
-        samples=[
-            quick,
-            replace(quick, way="orm", posts_per_s=50.0),
-            replace(quick, round=2, posts_per_s=30.0),
-            replace(quick, way="orm", round=2, posts_per_s=10.0),
-        ],
-        proved={"ledger": 1, "orm": 1},
+    figures = figures_of_orm(
+        SAMPLE,
+        replace(SAMPLE, way="orm", posts_per_s=50.0),
+        replace(SAMPLE, round=2, posts_per_s=30.0),
+        replace(SAMPLE, way="orm", round=2, posts_per_s=10.0),
     )
 
-    ratio = summary(measured)["ways"]["orm"]["ratio"]
+    assert figures["ratio"] == {"median": 2.5, "min": 2.0, "max": 3.0}
+    assert figures["quiet_rounds"] == "2 of 2"
 
-    assert ratio == {"median": 2.5, "min": 2.0, "max": 3.0}
+
+def test_a_round_with_neighbours_counts_only_when_there_is_no_quiet_one() -> None:
+    noisy = replace(SAMPLE, others_cores=0.9, posts_per_s=10.0)
+    orm = replace(SAMPLE, way="orm", posts_per_s=50.0)
+
+    both = figures_of_orm(SAMPLE, orm, replace(noisy, round=2), replace(orm, round=2))
+    alone = figures_of_orm(noisy, orm)
+
+    assert both["ratio"]["max"] == both["ratio"]["median"] == 2.0 and both["quiet_rounds"] == "1 of 2"
+    assert alone["ratio"]["median"] == 0.2 and alone["quiet_rounds"] == "0 of 1"
 
 
 def test_a_spread_is_the_median_between_the_extremes() -> None:
