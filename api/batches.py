@@ -37,6 +37,8 @@ LINE_BYTES_MAX = 65_536
 SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
 TOO_MANY = -1
+TOO_LONG = b"["
+"""Stands for a line that is too long: whatever it is, it is no command."""
 NDJSON = "application/x-ndjson"
 
 
@@ -284,10 +286,17 @@ def _document(line: bytes) -> Any:
 
 
 def _lines(stream: Any) -> Iterator[bytes]:
-    """Yield the stream's lines without blank ones; one that is too long is cut, and then not JSON."""
-    while line := stream.readline(LINE_BYTES_MAX + 1):
-        if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
-            while (rest := stream.readline(LINE_BYTES_MAX)) and not rest.endswith(b"\n"):
-                pass
-        if line.strip():
-            yield line
+    """Yield the stream's lines without blank ones; of one that is too long only a part, which is not JSON."""
+    rest, is_cut = b"", False
+    while piece := stream.read(PIECE_BYTES):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if not is_cut and line.strip():
+                yield line
+            is_cut = False
+        if len(rest) > LINE_BYTES_MAX:
+            if not is_cut:
+                yield TOO_LONG
+            rest, is_cut = b"", True
+    if not is_cut and rest.strip():
+        yield rest

@@ -11,13 +11,13 @@ import re
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 JSON = "application/json"
 DEPTH_MAX = 32
+PIECE_BYTES = 1 << 16
 INTEGER_DIGITS_MAX = 30
 _STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 # The closing quote is optional, so that a string without an end is one match and never tried again from within: linear
@@ -28,11 +28,14 @@ def read_bytes(request: Request, bytes_max: int) -> bytes:
     """Return the whole body. Raises BodyTooLarge, MalformedRequest when it ends early."""
     if request.content_length is not None and request.content_length > bytes_max:
         raise BodyTooLarge(bytes_max=bytes_max)
-    request.max_content_length = bytes_max
-    try:
-        return request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise BodyTooLarge(bytes_max=bytes_max) from None
+    # Not by Request.max_content_length: it cuts a chunked body that is too long, silently.
+    pieces, size = [], 0
+    while piece := request.stream.read(PIECE_BYTES):
+        size += len(piece)
+        if size > bytes_max:
+            raise BodyTooLarge(bytes_max=bytes_max)
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def read_json(request: Request, bytes_max: int) -> Any:

@@ -7,8 +7,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 from api.application import close, create_app
 from api.settings import ApiSettings
@@ -25,8 +30,19 @@ def app() -> Flask:
     # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
     drain_s = ApiSettings.from_environment(os.environ).drain_s
+    made.wsgi_app = _with_ended_bodies(made.wsgi_app)  # type: ignore[method-assign, assignment]
     threading.Thread(target=_end_with_parent, args=(os.getppid(), drain_s), name="parent-watch", daemon=True).start()
     return made
+
+
+def _with_ended_bodies(inner: WSGIApplication) -> WSGIApplication:
+    # Granian ends the input where the body ends, chunked or not, but does not say so; without that no chunked body
+    # is read at all.
+    def outer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        environment["wsgi.input_terminated"] = True
+        return inner(environment, start)
+
+    return outer
 
 
 def _end_with_parent(parent: int, grace_s: float) -> None:
