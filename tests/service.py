@@ -44,14 +44,19 @@ class Client:
 
     def request(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
         """Send one request; lost connections raise."""
-        sent = {"Authorization": f"Bearer {self._key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "Authorization": f"Bearer {self._key}",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         data = None
         if body is not None:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         if method == "POST":
             sent["Idempotency-Key"] = key or new_id("k")
         answer = self._pool.request(method, self._address + path, body=data, headers=sent)
-        found = json.loads(answer.data) if answer.data and "json" in answer.headers.get("Content-Type", "") else answer.data
+        found = (
+            json.loads(answer.data) if answer.data and "json" in answer.headers.get("Content-Type", "") else answer.data
+        )
         return Answer(answer.status, found, answer.headers)
 
     def get(self, path: str, **headers: str) -> Answer:

@@ -22,12 +22,16 @@ _log = logging.getLogger(__name__)
 class Agent:
     """The thread of a process's runner.
 
-    `wake_later` asks for another job; it is called when a job's time was too short.
+    `wake_later` asks for another job; it is called when a job's time was too short. `job_begins` is called first in each
+    job: from then on a wake-up must cause another job, for this one may have looked already.
     """
 
-    def __init__(self, runner: Runner, wake_later: Callable[[], object]) -> None:
+    def __init__(
+        self, runner: Runner, wake_later: Callable[[], object], *, job_begins: Callable[[], object] = lambda: None
+    ) -> None:
         self._runner = runner
         self._wake_later = wake_later
+        self._job_begins = job_begins
         self._changed = threading.Condition()
         self._claims_until_s = 0.0
         self._wanted = 0
@@ -37,6 +41,7 @@ class Agent:
 
     def work(self, run_s: float = RUN_S) -> None:
         """Let the runner claim what is due until nothing is, at most `run_s`."""
+        self._job_begins()
         ends_at_s = time.monotonic() + run_s
         with self._changed:
             self._claims_until_s = ends_at_s

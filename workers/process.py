@@ -11,7 +11,7 @@ from ledger.directory.directory import Directory
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
-from projections.wake import Waker, wake
+from projections.wake import Waker, clear_flag, wake
 from workers.agent import Agent
 from workers.runner import Runner
 from workers.settings import WorkerSettings
@@ -42,7 +42,7 @@ class Process:
             executor_of=lambda sku: products.executor_of(self.directory, sku),
             settings=self.settings,
         )
-        return Agent(runner, self.wake_agent)
+        return Agent(runner, self.wake_agent, job_begins=lambda: clear_flag(self.queue_redis, AGENT))
 
     def wake_agent(self) -> None:
         """Ask for a job of the agent."""

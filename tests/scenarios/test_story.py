@@ -20,7 +20,11 @@ def test_an_order_is_placed_executed_found_and_recorded(surroundings: dict[str, 
         assert (recharged.status, recharged.body["balance"]["available"]) == (201, "100.00")
 
         placed = client.post("/v1/orders", {"customer_id": customer["id"], "product": "hello", "quantity": 100})
-        assert (placed.status, placed.body["balance"]["held"], placed.body["balance"]["available"]) == (201, "9.00", "91.00")
+        assert (placed.status, placed.body["balance"]["held"], placed.body["balance"]["available"]) == (
+            201,
+            "9.00",
+            "91.00",
+        )
         order_id = placed.body["order"]["id"]
 
         service.wait_until(lambda: client.get(f"/v1/orders/{order_id}").body["status"] == "completed", s_max=20)
