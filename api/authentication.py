@@ -7,7 +7,7 @@ exactly as if it did not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from flask import Request
@@ -67,6 +67,12 @@ def ensure_permitted(principal: Principal, permission: str) -> None:
     """Raise Forbidden unless the role has the permission."""
     if permission not in principal.permissions:
         raise Forbidden(permission=permission)
+
+
+def ensure_all_permitted(principal: Principal, permissions: Iterable[str]) -> None:
+    """Raise Forbidden for the first permission that the role lacks."""
+    for permission in sorted(permissions):
+        ensure_permitted(principal, permission)
 
 
 def ensure_own(principal: Principal, customer_id: str) -> None:

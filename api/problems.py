@@ -18,6 +18,7 @@ from ledger import errors
 from ledger.directory import errors as directory
 from ledger.errors import LedgerError
 from ledger.money import Currency, format_amount
+from ledger.money import currency as known_currency
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:orderledger:problem:"
@@ -141,7 +142,10 @@ def entry_of(error: LedgerError) -> Entry:
 def problem(error: LedgerError, request_id: str, currency: Currency) -> dict[str, Any]:
     """Return the error's problem document. `currency` words amounts whose error does not say theirs."""
     entry = entry_of(error)
-    fields = worded(error.fields(), currency)
+    fields = error.fields()
+    if any(name.endswith("_minor") for name in fields) and "currency" in fields:
+        currency = known_currency(fields["currency"])
+    fields = worded(fields, currency)
     listed = fields.pop("errors", None)
     document: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,

@@ -200,7 +200,7 @@ def reverse(account: Account, command: ReverseTransaction, *, reversed_by: int |
 
 def _ensure_within_limit(account: Account, added_minor: int) -> None:
     if account.available_minor + account.held_minor + added_minor > BALANCE_MINOR_MAX:
-        raise BalanceLimit(limit_minor=BALANCE_MINOR_MAX)
+        raise BalanceLimit(limit_minor=BALANCE_MINOR_MAX, currency=account.currency)
 
 
 def suspend(account: Account, command: Suspend) -> AccountSuspendedEvent | None:
@@ -225,7 +225,7 @@ def set_credit_limit(account: Account, command: SetCreditLimit) -> AccountCredit
     if account.credit_limit_minor == command.credit_limit_minor:
         return None
     if account.available_minor < -command.credit_limit_minor:
-        raise CreditLimitInUse(used_minor=-account.available_minor)
+        raise CreditLimitInUse(used_minor=-account.available_minor, currency=account.currency)
     return AccountCreditLimitChanged(credit_limit_minor=command.credit_limit_minor)
 
 

@@ -119,8 +119,9 @@ class BalanceLimit(Refused):
     """The balance would pass the largest sum the ledger keeps exactly everywhere."""
 
     code = "balance-limit"
-    message = "the balance would pass the limit of {limit_minor} minor units"
+    message = "the balance would pass the limit of {limit_minor} {currency} minor units"
     limit_minor: int
+    currency: str
 
 
 @dataclass(eq=False, kw_only=True)
@@ -128,8 +129,9 @@ class CreditLimitInUse(Refused):
     """More credit is in use than the new limit allows."""
 
     code = "credit-limit-in-use"
-    message = "{used_minor} minor units of credit are in use; the limit cannot be lower"
+    message = "{used_minor} {currency} minor units of credit are in use; the limit cannot be lower"
     used_minor: int
+    currency: str
 
 
 @dataclass(eq=False, kw_only=True)
@@ -137,9 +139,10 @@ class AmountOutOfRange(Refused):
     """The computed amount is zero after rounding, or larger than one order may cost."""
 
     code = "amount-out-of-range"
-    message = "the amount would be {amount_minor} minor units; it must be from 1 to {limit_minor}"
+    message = "the amount would be {amount_minor} {currency} minor units; it must be from 1 to {limit_minor}"
     amount_minor: int
     limit_minor: int
+    currency: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -166,7 +166,7 @@ def place(account: Account, order: Order | None, command: PlaceOrder) -> OrderPl
     ensure_currency(account, terms.currency)
     cost = price(terms.unit_price, terms.tiers, command.quantity, account.discount_percent, currency(account.currency))
     if not 0 < cost.amount_minor <= cost.list_amount_minor <= AMOUNT_MINOR_MAX:
-        raise AmountOutOfRange(amount_minor=cost.amount_minor, limit_minor=AMOUNT_MINOR_MAX)
+        raise AmountOutOfRange(amount_minor=cost.amount_minor, limit_minor=AMOUNT_MINOR_MAX, currency=account.currency)
     ensure_spendable(account, cost.amount_minor)
     return OrderPlaced(
         product=command.product,

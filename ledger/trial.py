@@ -53,4 +53,3 @@ def trial_balance(connection: sa.Connection, position: int | None = None) -> Tri
                     sums[leg["account"], leg["currency"]] += leg["amount_minor"]
         after = rows[-1][0]
     return TrialBalance(end, sums)
-

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -89,7 +90,7 @@ class Service:
     def __init__(self, environment: Mapping[str, str], *, api_workers: int = 1) -> None:
         self.port = _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        code = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+        code = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
         base = {name: value for name, value in os.environ.items() if not name.startswith("ORDERLEDGER_")}
         self.environment = {**base, **environment, "PYTHONPATH": code}
         api = ("api", "--port", str(self.port), "--workers", str(api_workers))

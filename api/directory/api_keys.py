@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from api.authentication import ensure_all_permitted
 from api.directory.findings import Problem, Rules
 from api.directory.resources import Content, Resource, routes
 from api.directory.schemas import ApiKeyChanges, ApiKeyContents, ApiKeyCreated, ApiKeyShown
@@ -13,6 +14,7 @@ from api.routing import Call
 from ledger.directory import access
 from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Customer, Role
+from ledger.directory.roles import permissions_of
 
 CUSTOMER_ROLE = "customer"
 
@@ -29,7 +31,10 @@ def _listed(call: Call, query: ListQuery) -> Page:
 
 
 def _create(call: Call, contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    made = access.create_api_keys(services_of(call).directory, contents)
+    directory = services_of(call).directory
+    # Nobody gives away more than he has.
+    ensure_all_permitted(call.asker, permissions_of(directory, [each["role"] for each in contents]))
+    made = access.create_api_keys(directory, contents)
     return [{**shown, "key": secret} for shown, secret in made]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.authentication import ensure_all_permitted
 from api.directory.findings import Rules
 from api.directory.resources import Content, Resource, routes
 from api.directory.schemas import RoleChanges, RoleContents, RoleShown
@@ -19,6 +20,8 @@ def _listed(call: Call, query: ListQuery) -> Page:
 
 
 def _create(call: Call, contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # Nobody gives away more than he has.
+    ensure_all_permitted(call.asker, [name for each in contents for name in each["permissions"]])
     return roles.create(services_of(call).directory, contents)
 
 
@@ -28,6 +31,7 @@ def _read(call: Call, role_id: str) -> dict[str, Any]:
 
 def _change(call: Call, role_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
     services = services_of(call)
+    ensure_all_permitted(call.asker, changes.get("permissions", ()))
     changed = roles.change(services.directory, role_id, changes, revision=revision)
     services.principals.forget()
     return changed

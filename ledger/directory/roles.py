@@ -108,3 +108,10 @@ def _permissions(names: Sequence[str]) -> list[RolePermission]:
         if name not in PERMISSIONS:
             raise BadField(pointer="/permissions", problem=f"no permission {name}; there are {', '.join(PERMISSIONS)}")
     return [RolePermission(permission=name) for name in dict.fromkeys(names)]
+
+
+def permissions_of(directory: Directory, names: Sequence[str]) -> frozenset[str]:
+    """Return everything that the roles with these names permit; roles that do not exist permit nothing."""
+    with directory.reading() as session:
+        rows = session.scalars(sa.select(Role).where(Role.name.in_(list(names))))
+        return frozenset(each.permission for row in rows for each in row.permissions)

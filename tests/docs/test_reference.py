@@ -68,7 +68,9 @@ def test_every_error_code_is_listed_with_its_status() -> None:
 
 
 def test_every_route_is_listed_with_its_permission() -> None:
-    listed = set(re.findall(r"^\| `([A-Z]+ [^`]+)` \| (?:`([a-z_.]+)`|anyone|any principal) \|", text("api.md"), re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| `([A-Z]+ [^`]+)` \| (?:`([a-z_.]+)`|anyone|any principal) \|", text("api.md"), re.MULTILINE)
+    )
 
     declared = {
         (f"{route.method} {shown(route.path)}", permission)
