@@ -1,0 +1,201 @@
+"""The command line as a person and a program use it."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.database import open_engine
+from ledger.settings import LedgerSettings
+from submissions import prove
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Shell:
+    """Runs `orderledger` in an environment of its own."""
+
+    def __init__(self, data: Path, redis_url: str) -> None:
+        self.data = data
+        self.environment = {
+            **os.environ,
+            "ORDERLEDGER_DATA": str(data),
+            "ORDERLEDGER_REDIS_URL": redis_url,
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "orderledger", *arguments]
+        env = {**self.environment, **environment}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, redis_url: str) -> Shell:
+    shell = Shell(tmp_path / "data", redis_url)
+    assert shell.run("db", "upgrade").returncode == 0
+    return shell
+
+
+def test_every_command_explains_itself(shell: Shell) -> None:
+    for command in ([], ["up"], ["db"], ["import"], ["worker"], ["projections"], ["api-key", "create"], ["doctor"]):
+        shown = shell.run(*command, "--help")
+        assert shown.returncode == 0
+        assert shown.stdout.startswith("Usage: orderledger")
+
+
+def test_the_schema_is_told_and_an_upgrade_that_is_due_is_a_finding(shell: Shell, tmp_path: Path) -> None:
+    found = shell.run("db", "current", "--json")
+    assert (found.returncode, json.loads(found.stdout)["histories"][0]["current"]) == (0, "log_0001")
+
+    assert shell.run("db", "current", ORDERLEDGER_DATABASE_URL=f"sqlite:///{tmp_path / 'empty'}").returncode == 1
+
+
+def test_grants_are_printed_for_the_asked_user(shell: Shell) -> None:
+    printed = shell.run("db", "grants", "--user", "svc", "--host", "10.0.0.%", "--database", "books").stdout
+
+    assert "GRANT SELECT, INSERT (position, event_id" in printed
+    assert "ON books.events TO 'svc'@'10.0.0.%';" in printed
+    assert "DELETE ON books.events" not in printed
+    assert shell.run("db", "grants", "--user", "a'b").returncode == 2
+
+
+def test_an_api_keys_secret_is_alone_on_standard_output(shell: Shell) -> None:
+    made = shell.run("api-key", "create", "--name", "till", "--role", "operator")
+
+    assert made.returncode == 0
+    assert made.stdout.startswith("olk_")
+    assert len(made.stdout.split()) == 1
+    refused = shell.run("api-key", "create", "--name", "till", "--role", "nobody")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("orderledger: ")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_misspelt_or_unusable_setting_stops_every_command_in_one_line(shell: Shell) -> None:
+    for name, value in (
+        ("ORDERLEDGER_DATABASE_ULR", "x"),
+        ("ORDERLEDGER_POOL_SIZE", "many"),
+        ("ORDERLEDGER_CURRENCY", "XXX"),
+    ):
+        refused = shell.run("db", "current", **{name: value})
+        assert refused.returncode == 2
+        assert name in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_the_doctor_finds_what_is_unsafe_and_says_how_to_mend_it(shell: Shell, redis_url: str) -> None:
+    assert shell.run("doctor").returncode == 0
+
+    (shell.data / "secret-key").chmod(0o644)
+    found = shell.run("doctor", "--json")
+    bad = [each for each in json.loads(found.stdout)["findings"] if each["state"] == "bad"]
+    assert found.returncode == 1
+    assert [each["check"] for each in bad] == ["secret file"]
+    assert bad[0]["mend"].startswith("chmod 600")
+    away = shell.run("doctor", "--json", ORDERLEDGER_REDIS_URL="redis://127.0.0.1:1/0")
+    assert away.returncode == 1
+
+
+def test_the_secret_is_private_and_never_shown(shell: Shell) -> None:
+    secret = shell.data / "secret-key"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+    shown = shell.run("settings", ORDERLEDGER_SECRET_KEY="hush", ORDERLEDGER_DATABASE_URL="mysql+pymysql://u:hush@db/x")
+
+    assert shown.returncode == 0
+    assert "hush" not in shown.stdout
+    assert "ORDERLEDGER_SECRET_KEY = (set, not shown)" in shown.stdout
+
+
+def engine_of(shell: Shell):  # type: ignore[no-untyped-def]
+    return open_engine(f"sqlite:///{shell.data / 'ledger.sqlite'}", LedgerSettings())
+
+
+def customers(shell: Shell, count: int) -> list[str]:
+    from ledger.append import Ledger
+    from ledger.directory import customers as directory_customers
+    from ledger.directory.customers import Asker
+    from ledger.directory.directory import Directory
+
+    engine = engine_of(shell)
+    ledger = Ledger(engine, LedgerSettings())
+    contents = [{"name": f"c{number}", "currency": "CNY"} for number in range(count)]
+    made = directory_customers.create(Directory(engine), ledger, contents, Asker(actor="key:t", correlation_id="t"))
+    ledger.close()
+    engine.dispose()
+    return [each["id"] for each in made]
+
+
+def test_an_import_posts_each_line_tells_each_result_and_never_doubles(shell: Shell, tmp_path: Path) -> None:
+    one, two = customers(shell, 2)
+    lines = [
+        {"type": "recharge", "customer_id": one, "amount": "10.00", "memo": "first"},
+        {"type": "deduction", "customer_id": one, "amount": "99.00"},
+        {"type": "recharge", "customer_id": two, "amount": "1e3"},
+        "not an object",
+        {"type": "recharge", "customer_id": two, "amount": "5", "idempotency_key": "mine"},
+    ]
+    file = tmp_path / "commands.ndjson"
+    file.write_text("\n".join(json.dumps(line) for line in lines) + "\n{broken\n", encoding="utf-8")
+
+    first = shell.run("import", str(file), "--json")
+    again = shell.run("import", str(file), "--json")
+    (tmp_path / "commands.ndjson.results.ndjson").unlink()
+    anew = shell.run("import", str(file), "--json")
+
+    assert (first.returncode, again.returncode, anew.returncode) == (1, 1, 1)
+    counts = {"accepted": 2, "refused": 1, "invalid": 3, "lines": 6}
+    for run, replayed in ((first, 0), (again, 0), (anew, 3)):
+        summary = json.loads(run.stdout)
+        assert {name: summary[name] for name in counts} == counts
+        assert summary["replayed"] == replayed
+    results = [
+        json.loads(line) for line in (tmp_path / "commands.ndjson.results.ndjson").read_text("utf-8").splitlines()[1:]
+    ]
+    assert [each["state"] for each in results] == ["accepted", "refused", "invalid", "invalid", "accepted", "invalid"]
+    assert results[1]["problem"]["code"] == "insufficient-funds"
+    engine = engine_of(shell)
+    assert prove(engine) == 4
+    engine.dispose()
+
+
+def test_an_import_that_was_cut_off_goes_on_where_it_was(shell: Shell, tmp_path: Path) -> None:
+    (one,) = customers(shell, 1)
+    file = tmp_path / "commands.csv"
+    rows = [f"recharge,{one},{number}.00,A-{number}" for number in range(1, 2_501)]
+    file.write_text("type,customer_id,amount,reference\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    results = tmp_path / "commands.csv.results.ndjson"
+    assert shell.run("import", str(file)).returncode == 0
+    kept = results.read_bytes().splitlines(keepends=True)[:1_200]
+    results.write_bytes(b"".join(kept) + b'{"line": 1201, "sta')
+
+    resumed = json.loads(shell.run("import", str(file), "--json").stdout)
+
+    assert (resumed["accepted"], resumed["replayed"], resumed["lines"]) == (2_500, 1_301, 2_500)
+    assert len(results.read_bytes().splitlines()) == 2_501
+    engine = engine_of(shell)
+    assert prove(engine) == 2_501
+    engine.dispose()
+
+
+def test_results_of_another_file_are_not_taken_for_this_ones(shell: Shell, tmp_path: Path) -> None:
+    (one,) = customers(shell, 1)
+    file = tmp_path / "a.ndjson"
+    for amount in ("1", "2"):
+        file.write_text(json.dumps({"type": "recharge", "customer_id": one, "amount": amount}) + "\n", encoding="utf-8")
+        run = shell.run("import", str(file))
+
+    assert run.returncode == 2
+    assert "belongs to another file" in run.stderr
+
+
+def test_read_models_that_do_not_exist_are_named(shell: Shell) -> None:
+    refused = shell.run("projections", "rebuild", "everything")
+
+    assert refused.returncode == 2
+    assert "balances, " in refused.stderr
