@@ -27,6 +27,10 @@ def origin(call: Call) -> Origin:
 def answer_command(call: Call, submission: Submission) -> Answer:
     """Run a command, or only try it with `dry_run`, and answer its outcome. Raises what it was refused with."""
     ledger = call.services.ledger
+    account_id = getattr(submission.command, "account_id", None)
+    if account_id is not None:
+        # What a refusal words its amounts in.
+        g.unit = call.services.currency_of(account_id)
     if call.query["dry_run"]:
         return answer_outcome(ledger.dry_run([submission])[0], status=200)
     return answer_outcome(ledger.append(submission), status=201)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 from flask import Flask, Response, current_app, g, request
@@ -35,7 +35,7 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
     """Let the application answer every request in our manner."""
 
     def as_problem(error: LedgerError) -> Response:
-        return problem_response(error, services().default_currency)
+        return problem_response(error, g.get("unit") or services().default_currency)
 
     def http_exception(error: HTTPException) -> Response:
         if isinstance(error, RequestRedirect):
@@ -47,8 +47,7 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
         return answer
 
     def unexpected(error: Exception) -> Response:
-        _log.error("request failed", request_id=g.request_id, path=request.path, exc_info=error)
-        return as_problem(LedgerError())
+        return problem_response(LedgerError(), services().default_currency, cause=error)
 
     app.register_error_handler(LedgerError, as_problem)
     app.register_error_handler(HTTPException, http_exception)
@@ -65,14 +64,19 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
         return answer
 
 
-def problem_response(error: LedgerError, unit: Currency, more: Mapping[str, str] = {}) -> Response:
-    """Build the answer of an error, amounts in this currency unless it says another."""
+def problem_response(error: LedgerError, unit: Currency, *, cause: Exception | None = None) -> Response:
+    """Build the answer of an error, amounts in this currency unless it says another.
+
+    Log it when it is our fault, with what caused it.
+    """
     document = problem(error, g.request_id, unit)
     if document["status"] >= 500 and document["code"] not in ("unavailable", "outcome-unknown", "not-fresh-enough"):
-        _log.error("request failed", request_id=g.request_id, path=request.path, code=error.code, exc_info=error)
+        _log.error(
+            "request failed", request_id=g.request_id, path=request.path, code=error.code, exc_info=cause or error
+        )
     # ASCII only: a field's name may hold what is no valid Unicode.
     answer = current_app.response_class(json.dumps(document), document["status"], mimetype=MEDIA_TYPE)
-    answer.headers.extend(headers(error) | dict(more))
+    answer.headers.extend(headers(error))
     return answer
 
 

@@ -218,18 +218,18 @@ def _for_the_executor(call: Call, items: Sequence[Item]) -> set[int]:
 
 def _result(call: Call, item: Submission, outcome: Outcome, *, status: int) -> dict[str, Any]:
     if outcome.error is not None:
-        found = _problem(call, outcome.error, item.idempotency_key)
+        found = _problem(call, outcome.error, item)
     else:
-        found = {
-            "status": status,
-            "idempotency_key": item.idempotency_key,
-            "result": outcome_frame(outcome),
-        }
+        found = {"status": status, "idempotency_key": item.idempotency_key, "result": outcome_frame(outcome)}
     return found | {"replayed": outcome.replayed}
 
 
-def _problem(call: Call, error: LedgerError, key: str | None) -> dict[str, Any]:
-    document = problem(error, call.request_id, call.services.default_currency)
+def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[str, Any]:
+    account_id = None if item is None else getattr(item.command, "account_id", None)
+    services = call.services
+    unit = services.default_currency if account_id is None else services.currency_of(account_id)
+    document = problem(error, call.request_id, unit)
+    key = None if item is None else item.idempotency_key
     return {"status": document["status"], "idempotency_key": key, "problem": document}
 
 

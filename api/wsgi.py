@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import Flask
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def app() -> Flask:
 
     A factory: give it to the server as such. Raises BadSetting.
     """
+    _configure_logs()
     made = create_app(os.environ)
     # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
@@ -33,6 +36,20 @@ def app() -> Flask:
     made.wsgi_app = _with_ended_bodies(made.wsgi_app)  # type: ignore[method-assign, assignment]
     threading.Thread(target=_end_with_parent, args=(os.getppid(), drain_s), name="parent-watch", daemon=True).start()
     return made
+
+
+def _configure_logs() -> None:
+    # One JSON object a line. Tracebacks without the values of variables: these may be secrets or somebody's data.
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 def _with_ended_bodies(inner: WSGIApplication) -> WSGIApplication:
