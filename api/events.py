@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
 from api.answering import answer_read
-from api.errors import FieldError, InvalidFields
+from api.errors import FieldError, InvalidFields, MalformedRequest
 from api.frames import event_json
 from api.routing import Answer, Call, Routes, encode_json
 from api.schemas import EventsQuery
+from api.services import Services
 from api.shapes import EventsAnswer
 from ledger import log
+from ledger.errors import LedgerError, ReadUnavailable
 from ledger.events import EVENT_CLASSES, Recorded
 from ledger.reading import read
 
 NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
+STREAM_PAGE_EVENTS = 500
+LOOK_INTERVAL_S = 0.25
+HEARTBEAT_S = 10.0
 routes = Routes("events")
 
 
@@ -28,7 +36,7 @@ routes = Routes("events")
     query=EventsQuery(),
     answers={200: EventsAnswer()},
     errors=(503,),
-    media_types=("application/json", NDJSON),
+    media_types=("application/json", NDJSON, EVENT_STREAM),
 )
 def read_events(call: Call) -> Answer:
     """Return events after a position, ascending; `next` is the position to go on after, null at the end."""
@@ -38,15 +46,14 @@ def read_events(call: Call) -> Answer:
         known = ", ".join(EVENT_CLASSES)
         raise InvalidFields(errors=[FieldError(parameter="type", detail=f"no such type; there are {known}")])
 
+    account_id = call.asker.customer_id or asked.get("customer_id")
+    if call.headers.get("Accept", "").startswith(EVENT_STREAM) and "format" not in asked:
+        stream = EventStream(call.services, _last_event_id(call), wanted_type, account_id)
+        return Answer(200, stream, {"X-Accel-Buffering": "no"}, media_type=EVENT_STREAM)
+
     def query(connection: sa.Connection) -> Any:
         head = log.head(connection).position
-        found = log.events_after(
-            connection,
-            asked["after"],
-            asked["limit"],
-            type=wanted_type,
-            account_id=call.asker.customer_id or asked.get("customer_id"),
-        )
+        found = log.events_after(connection, asked["after"], asked["limit"], type=wanted_type, account_id=account_id)
         return found, head
 
     events, head = read(call.services.engine, query)
@@ -55,6 +62,68 @@ def read_events(call: Call) -> Answer:
         return answer_read(_lines(events), head, media_type=NDJSON)
     following = str(events[-1].position) if len(events) == asked["limit"] else None
     return answer_read({"data": [event_json(each) for each in events], "next": following}, head)
+
+
+class EventStream:
+    """Server-sent events: what the log has, then what it gets, for a while; the client then comes again.
+
+    Each process keeps a limited number open. Raises ReadUnavailable when there are that many. Source: WHATWG HTML,
+    section 9.2.
+    """
+
+    def __init__(self, services: Services, after: int, wanted_type: str | None, account_id: str | None) -> None:
+        if not services.event_streams.acquire(blocking=False):
+            raise ReadUnavailable(reason="too many event streams are open")
+        self._services = services
+        self._is_open = True
+        self._pieces = self._run(after, wanted_type, account_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Let another stream open; the server calls this at the end, also when the client has gone."""
+        if self._is_open:
+            self._is_open = False
+            self._services.event_streams.release()
+
+    def _run(self, after: int, wanted_type: str | None, account_id: str | None) -> Iterator[str]:
+        def look(connection: sa.Connection) -> tuple[int, list[Recorded]]:
+            # The head first: what came after it is for the next look.
+            end = log.head(connection).position
+            return end, log.events_after(connection, after, STREAM_PAGE_EVENTS, type=wanted_type, account_id=account_id)
+
+        yield "retry: 1000\n\n"
+        ends_at_s = time.monotonic() + self._services.settings.event_stream_s
+        said_at_s = time.monotonic()
+        while time.monotonic() < ends_at_s:
+            try:
+                end, events = read(self._services.engine, look)
+            except LedgerError:
+                return
+            for each in events:
+                yield f"id: {each.position}\nevent: {each.type}\ndata: {encode_json(event_json(each))}\n\n"
+            last = events[-1].position if events else after
+            after = last if len(events) == STREAM_PAGE_EVENTS else max(last, end)
+            if events:
+                said_at_s = time.monotonic()
+            elif time.monotonic() - said_at_s > HEARTBEAT_S:
+                yield ": still here\n\n"
+                said_at_s = time.monotonic()
+            if len(events) < STREAM_PAGE_EVENTS:
+                time.sleep(LOOK_INTERVAL_S)
+
+
+def _last_event_id(call: Call) -> int:
+    given = call.headers.get("Last-Event-ID")
+    if given is None:
+        return int(call.query["after"])
+    if re.fullmatch(r"[0-9]{1,15}", given) is None:
+        raise MalformedRequest(problem="Last-Event-ID must be a position")
+    return int(given)
 
 
 def _lines(events: list[Recorded]) -> Iterator[str]:

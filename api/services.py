@@ -64,6 +64,7 @@ class Services:
         self.cursor_key = self._cursor_key()
         self.wanted_schema = migrate.head("log")
         self.metrics = Metrics()
+        self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
         self._currencies: dict[str, Currency] = {}
         self._terms: dict[str, tuple[float, ProductTerms | None]] = {}

@@ -41,7 +41,7 @@ class ApiSettings:
         "BATCH_LINES_MAX", integer(1, 100_000_000), 1_000_000, "commands of one streamed batch"
     )
     event_streams_max: int = setting(
-        "EVENT_STREAMS_MAX", integer(0, 1_000), 16, "event streams (text/event-stream) one API process keeps open"
+        "EVENT_STREAMS_MAX", integer(1, 1_000), 16, "event streams (text/event-stream) one API process keeps open"
     )
     event_stream_s: float = setting(
         "EVENT_STREAM_S",
