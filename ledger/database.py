@@ -70,7 +70,11 @@ def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connec
             connect_args=arguments,
             skip_autocommit_rollback=True,
         )
-    pooled = engine.raw_connection()
+    try:
+        pooled = engine.raw_connection()
+    except sa.exc.DBAPIError as error:
+        # The committer knows the driver's errors only.
+        raise error.orig if error.orig is not None else error from None
     connection: Any = pooled.dbapi_connection
     pooled.detach()
     if isinstance(connection, pymysql.Connection):

@@ -113,6 +113,14 @@ def _compare(live: Generation, reference: _Reference, key: str) -> Iterator[Diff
             wrong = [name for name in {*found, *expected} if found.get(name) != expected.get(name)]
             sample = sorted(wrong)[0].decode(errors="replace")
             yield Difference(key=key, position=reference.position, problem=f"{len(wrong)} fields differ, as {sample}")
+    elif kind == b"list" or (kind == b"none" and key in reference.model.lists):
+        items = _read(live, reference, lambda pipeline: pipeline.lrange(live.prefix + key, 0, -1))
+        if items != [each.encode() for each in reference.model.lists.get(key, [])]:
+            yield Difference(key=key, position=reference.position, problem="its items differ")
+    elif kind == b"string" or (kind == b"none" and key in reference.model.bitmaps):
+        bits = _read(live, reference, lambda pipeline: pipeline.get(live.prefix + key)) or b""
+        if bits.rstrip(b"\0") != reference.model.bitmap(key):
+            yield Difference(key=key, position=reference.position, problem="its bits differ")
     elif kind in (b"zset", b"none"):
         yield from _compare_set(live, reference, key)
     else:

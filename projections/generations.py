@@ -6,6 +6,7 @@ live generation goes too, and the next drain starts another one from the beginni
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,8 @@ import redis
 from projections import keys
 from projections.steps import Step
 
+READ_VALUES_MAX = 2_000
+"""Values read in one step of Redis."""
 DELETE_KEYS_MAX = 500
 """Keys deleted in one go, so that no other client waits long."""
 
@@ -65,20 +68,20 @@ class Generation:
 
     def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
         """Return the value of each (hash, field)."""
-        if not wanted:
-            return []
-        by_key: dict[str, list[str]] = {}
-        for key, field in wanted:
-            by_key.setdefault(key, []).append(field)
-        pipeline = self.client.pipeline(transaction=False)
-        for key, names in by_key.items():
-            pipeline.hmget(self.prefix + key, names)
-        found = {
-            (key, field): value
-            for (key, names), values in zip(by_key.items(), pipeline.execute(), strict=True)
-            for field, value in zip(names, values, strict=True)
-        }
-        return [None if (value := found[each]) is None else value.decode() for each in wanted]
+        return self._values("HGET", wanted)
+
+    def items(self, wanted: Sequence[tuple[str, int]]) -> list[str | None]:
+        """Return the value of each (list, index)."""
+        return self._values("LINDEX", wanted)
+
+    def _values(self, command: str, wanted: Sequence[tuple[str, str | int]]) -> list[str | None]:
+        """Read in one script: a pipeline costs the client more for each command than Redis for doing it."""
+        found: list[str | None] = []
+        for start in range(0, len(wanted), READ_VALUES_MAX):
+            texts = json.dumps([each for pair in wanted[start : start + READ_VALUES_MAX] for each in pair])
+            values = run_script(self.client, "read", [], [self.prefix, command, texts])
+            found += [None if value is None else value.decode() for value in values]
+        return found
 
     def apply(self, step: Step, *, before: Checkpoint, after: Checkpoint) -> bool:
         """Apply a step computed at `before`; False when someone else moved the checkpoint, or it is gone."""

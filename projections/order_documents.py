@@ -1,14 +1,30 @@
-"""An order as the read model stores it: a JSON list, in the order of the places named here."""
+"""An order as the read model stores it: one line of text, short, and cheap to compare in Lua.
+
+The first six fields are what searches compare: status, account, product, amount, order and placed position. The last,
+after ``=``, is the reference: ``=<reference>``, or ``<bytes of it>=<reference><folded reference>`` when lower-casing
+ASCII does not fold it.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
-from typing import Any
+import re
+from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass
+from functools import lru_cache
 
-from ledger.orders import Order
+from ledger.orders import CANCELLED, COMPLETED, EXECUTING, FAILED, NEEDS_REVIEW, PLACED, Order
 
-ORDER_FIELDS = tuple(each.name for each in fields(Order))
+STATUS_CODES = {PLACED: "p", EXECUTING: "e", COMPLETED: "c", FAILED: "f", CANCELLED: "x", NEEDS_REVIEW: "r"}
+_STATUSES = {code: status for status, code in STATUS_CODES.items()}
+ACCOUNT_PREFIX, ORDER_PREFIX = "cus_", "ord_"
+_OTHER = "~"
+"""Marks an id of another form; the short form of an id never begins with it."""
+_DIGITS = re.compile("[0-9a-f]{32}")
+_SHORT_LENGTH = 22
+SHORTENED_MAX = 8_192
+"""Ids whose short form is remembered: customers come again and again, and an order's steps follow each other."""
+_ALL, _NOTHING = "*", "-"
+_FIELDS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,34 +37,101 @@ class OrderDocument:
     updated_at_us: int
 
 
-PLACES = (*ORDER_FIELDS, "number", "placed_at_us", "updated_at_us", "folded")
-LUA_PLACE = {name: index for index, name in enumerate(PLACES, 1)}
-"""Where a field is in the list, counted as Lua does."""
-_OF_ORDER = [(name, index) for index, name in enumerate(ORDER_FIELDS)]
+def encode(document: OrderDocument) -> str:
+    """Return the document as stored. Raises ValueError when a field does not fit."""
+    order = document.order
+    line = (
+        f"{STATUS_CODES[order.status]},{shortened(order.account_id, ACCOUNT_PREFIX)},{order.product},"
+        f"{order.amount_minor},{shortened(order.order_id, ORDER_PREFIX)},{order.placed_position},"
+        f"{order.position - order.placed_position},{order.quantity},{order.unit_price},"
+        f"{_or_empty(order.list_amount_minor, order.amount_minor)},{_or_empty(order.discount_percent, '100')},"
+        f"{order.currency},{_or_empty(order.attempt, 0)},{order.executor or ''},{_end(order)},{order.code or ''},"
+        f"{document.placed_at_us:x},{document.updated_at_us - document.placed_at_us:x}"
+    )
+    # Identifiers are tokens and the rest are numbers: a separator among them means that something else came in.
+    if line.count(",") != _FIELDS - 1 or "=" in line:
+        raise ValueError("a field holds a separator")
+    if order.reference is None:
+        return line
+    compared = folded(order.reference)
+    if compared == order.reference.encode().lower().decode():
+        return f"{line}=={order.reference}"
+    return f"{line}={len(order.reference.encode())}={order.reference}{compared}"
+
+
+def decode(number: int, line: str) -> OrderDocument:
+    """Return the document as it was stored. Raises ValueError or KeyError for a damaged one."""
+    head, separator, tail = line.partition("=")
+    fields = head.split(",")
+    if len(fields) != _FIELDS:
+        raise ValueError("a document has another number of fields")
+    length, _, texts = tail.partition("=")
+    reference = (texts.encode()[: int(length)].decode() if length else texts) if separator else None
+    placed_position, placed_at_us = int(fields[5]), int(fields[16], 16)
+    amount_minor, quantity = int(fields[3]), int(fields[7])
+    delivered, captured_minor, released_minor = _of_end(fields[14], amount_minor, quantity)
+    order = Order(
+        order_id=restored(fields[4], ORDER_PREFIX),
+        account_id=restored(fields[1], ACCOUNT_PREFIX),
+        status=_STATUSES[fields[0]],
+        product=fields[2],
+        quantity=quantity,
+        unit_price=fields[8],
+        list_amount_minor=int(fields[9] or amount_minor),
+        discount_percent=fields[10] or "100",
+        amount_minor=amount_minor,
+        currency=fields[11],
+        reference=reference,
+        attempt=int(fields[12] or 0),
+        executor=fields[13] or None,
+        delivered=delivered,
+        captured_minor=captured_minor,
+        released_minor=released_minor,
+        code=fields[15] or None,
+        placed_position=placed_position,
+        position=placed_position + int(fields[6]),
+    )
+    return OrderDocument(
+        number=number, order=order, placed_at_us=placed_at_us, updated_at_us=placed_at_us + int(fields[17], 16)
+    )
+
+
+@lru_cache(SHORTENED_MAX)
+def shortened(identifier: str, prefix: str) -> str:
+    """Return an id in as few characters as its 16 bytes need, if it is a prefix and 32 hexadecimal digits."""
+    digits = identifier[len(prefix) :]
+    if identifier.startswith(prefix) and _DIGITS.fullmatch(digits):
+        return b2a_base64(bytes.fromhex(digits), newline=False)[:_SHORT_LENGTH].decode()
+    return _OTHER + identifier
+
+
+@lru_cache(SHORTENED_MAX)
+def restored(short: str, prefix: str) -> str:
+    """Undo `shortened`."""
+    return short[1:] if short.startswith(_OTHER) else prefix + a2b_base64(short + "==").hex()
+
+
+def _or_empty(value: object, usual: object) -> object:
+    return "" if value == usual else value
+
+
+def _end(order: Order) -> str:
+    """Return how much was delivered, captured and released; all, nothing and not yet are one character or none."""
+    end = (order.delivered, order.captured_minor, order.released_minor)
+    if end == (0, 0, 0):
+        return ""
+    if end == (order.quantity, order.amount_minor, 0):
+        return _ALL
+    return _NOTHING if end == (0, 0, order.amount_minor) else ":".join(map(str, end))
+
+
+def _of_end(text: str, amount_minor: int, quantity: int) -> tuple[int, int, int]:
+    if text in ("", _ALL, _NOTHING):
+        return {"": (0, 0, 0), _ALL: (quantity, amount_minor, 0), _NOTHING: (0, 0, amount_minor)}[text]
+    delivered, captured_minor, released_minor = map(int, text.split(":"))
+    return delivered, captured_minor, released_minor
 
 
 def folded(text: str) -> str:
     """Return the form in which texts are compared: without regard to case."""
     return text.casefold()
-
-
-def encode(document: OrderDocument) -> str:
-    """Return the document as stored; `folded` only where it differs from the reference."""
-    order = document.order
-    values: list[Any] = [getattr(order, name) for name in ORDER_FIELDS]
-    compared = None if order.reference is None else folded(order.reference)
-    values += [document.number, document.placed_at_us, document.updated_at_us]
-    values.append(None if compared == order.reference else compared)
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-
-
-def decode(text: str) -> OrderDocument:
-    """Return the document as it was stored."""
-    values = json.loads(text)
-    number, placed_at_us, updated_at_us = values[-4:-1]
-    return OrderDocument(
-        number=number,
-        order=Order(**{name: values[index] for name, index in _OF_ORDER}),
-        placed_at_us=placed_at_us,
-        updated_at_us=updated_at_us,
-    )

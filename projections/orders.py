@@ -1,27 +1,24 @@
 """The orders read model: each order as it stands, and the sets by which orders are found.
 
-Orders are numbered in the order of placing, so that sets hold small integers. Every order is in one set for its
-customer, one for its product and one for all, each by status, each by time and by amount.
+Orders are numbered in the order of placing, so that number order is time order. What never changes of an order stands
+in lists and sorted indexes, its status in bitmaps and counters; see projections.order_layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
 from ledger import codec
 from ledger.errors import CorruptLog
 from ledger.events import EVENT_CLASSES, Event, OrderEvent, Recorded
-from ledger.orders import Order, evolve
-from projections import keys, order_documents
-from projections.order_documents import OrderDocument, folded
+from ledger.orders import evolve
+from projections import order_documents, order_layout
+from projections.order_documents import ACCOUNT_PREFIX, STATUS_CODES, OrderDocument, folded, shortened
 from projections.steps import Reader, Step, Unappliable
-from projections.walk import NUMBER_DIGITS, amount_member
 
 NAME = "orders"
-TALLY_FIELD = "orders"
-CUSTOMER, PRODUCT, STATUS = "c", "p", "s"
 _ORDER_TYPES = frozenset(each.TYPE for each in get_args(OrderEvent))
 
 
@@ -53,8 +50,9 @@ def fold(events: Sequence[Recorded], reader: Reader) -> Step:
     step = Step()
     for order_id, document in after.items():
         _write(step, before.get(order_id), document)
+    _write_ids(step, [document for order_id, document in after.items() if order_id not in before], reader)
     if relevant:
-        step.put(keys.TALLY, TALLY_FIELD, str(count))
+        step.put(*order_layout.COUNT, str(count))
     return step
 
 
@@ -74,43 +72,56 @@ def _event(recorded: Recorded) -> OrderEvent | None:
 
 def _stored(reader: Reader, order_ids: list[str]) -> tuple[dict[str, OrderDocument], int]:
     """Return the orders among these that are known, and how many orders there are."""
-    wanted = [(keys.TALLY, TALLY_FIELD), *((keys.id_bucket(each), each) for each in order_ids)]
-    count, *numbers = reader.fields(wanted)
-    known = [(each, int(number)) for each, number in zip(order_ids, numbers, strict=True) if number is not None]
-    texts = reader.fields([(keys.document_bucket(number), str(number)) for _, number in known])
-    documents = {
-        order_id: order_documents.decode(text)
-        for (order_id, _), text in zip(known, texts, strict=True)
-        if text is not None
-    }
+    count, *found = reader.fields([order_layout.COUNT, *map(order_layout.id_field, order_ids)])
+    numbers = [
+        (order_id, int(each))
+        for order_id, text in zip(order_ids, found, strict=True)
+        if text
+        for each in text.split(",")
+    ]
+    lines = reader.items([order_layout.document(number) for _, number in numbers])
+    documents = {}
+    for (order_id, number), line in zip(numbers, lines, strict=True):
+        # Ids may share a CRC; the document tells them apart.
+        if line is not None and (document := order_documents.decode(number, line)).order.order_id == order_id:
+            documents[order_id] = document
     return documents, int(count or 0)
 
 
+def _write_ids(step: Step, placed: Sequence[OrderDocument], reader: Reader) -> None:
+    """Lead from the ids' CRCs to the numbers; a CRC that several ids share leads to all of theirs."""
+    fields = [order_layout.id_field(each.order.order_id) for each in placed]
+    known = dict(zip(fields, reader.fields(fields), strict=True))
+    for field, document in zip(fields, placed, strict=True):
+        before = known[field]
+        known[field] = str(document.number) if before is None else f"{before},{document.number}"
+        step.put(*field, str(known[field]))
+
+
 def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> None:
-    order, number = after.order, str(after.number)
-    step.put(keys.document_bucket(after.number), number, order_documents.encode(after))
+    order, number = after.order, after.number
+    try:
+        line = order_documents.encode(after)
+    except ValueError:
+        raise Unappliable(order.position, "its order does not fit into a document") from None
+    part, index = order_layout.document(number)
+    account = shortened(order.account_id, ACCOUNT_PREFIX)
     if before is None:
-        step.put(keys.id_bucket(order.order_id), order.order_id, number)
+        step.push(part, line)
+        step.push(order_layout.of_account(account), str(number))
+        step.push(order_layout.of_product(order.product), str(number))
+        step.index(order_layout.AMOUNTS, order_layout.amount_member(order.amount_minor, number))
         if order.reference is not None:
-            step.add(keys.REFERENCES, 0, reference_member(order.reference, after.number))
-    elif before.order.status == order.status:
-        return
-    member = amount_member(order.amount_minor, after.number)
-    if before is not None:
-        for parts in _sets(before.order):
-            step.remove(keys.by_time(*parts), number)
-            step.remove(keys.by_amount(*parts), member)
-    for parts in _sets(order):
-        step.add(keys.by_time(*parts), order.placed_position, number)
-        step.add(keys.by_amount(*parts), 0, member)
-
-
-def _sets(order: Order) -> Iterator[tuple[str, ...]]:
-    yield (CUSTOMER, order.account_id, order.status)
-    yield (PRODUCT, order.product, order.status)
-    yield (STATUS, order.status)
-
-
-def reference_member(reference: str, number: int) -> str:
-    """Return the member of the set of references: sorted by the folded reference."""
-    return f"{folded(reference)}\0{number:0{NUMBER_DIGITS}x}"
+            member = order_layout.reference_member(folded(order.reference), number)
+            step.index(order_layout.REFERENCES, member)
+    else:
+        step.replace(part, index, line)
+        if before.order.status == order.status:
+            return
+    counters = order_layout.counts(), order_layout.counts(account), order_layout.counts(product=order.product)
+    for document, change in ((before, -1), (after, 1)):
+        if document is not None:
+            code = STATUS_CODES[document.order.status]
+            step.mark(*order_layout.status_bit(code, number), is_set=change == 1)
+            for counter in counters:
+                step.count(counter, code, change)

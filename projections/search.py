@@ -1,39 +1,37 @@
 """Search orders: by customer, product, status, time, amount, reference and free text, in four orders, page by page.
 
-The sets that decide most are walked; what they leave open is checked on the documents. Pages go on after a sort key,
-so their depth costs nothing and an order that changes meanwhile moves no other.
+Every part of the filter that leads to orders is an option; the script walks the smallest and checks the rest on the
+documents. Pages go on after a sort key, so their depth costs nothing and an order that changes meanwhile moves no
+other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import redis
 
 from ledger.errors import ReadUnavailable
+from ledger.money import AMOUNT_MINOR_MAX
 from ledger.orders import STATUSES
-from projections import keys, order_documents, walk
+from projections import keys, order_layout, order_walk
 from projections.generations import Generation, checkpoint_of
-from projections.order_documents import LUA_PLACE, OrderDocument
-from projections.orders import CUSTOMER, NAME, PRODUCT, STATUS
+from projections.order_documents import ACCOUNT_PREFIX, ORDER_PREFIX, STATUS_CODES, OrderDocument, folded, shortened
+from projections.order_walk import Found
+from projections.orders import NAME
 from projections.redis_clients import reading
-from projections.walk import (
-    LISTED_MAX,
-    SOURCES_MAX,
-    Condition,
-    Walk,
-    amount_member,
-    numbers_of_reference,
-    one_of,
-    reference_condition,
-)
+from projections.walk import live_or_unavailable
 
 Sort = Literal["newest", "oldest", "amount", "-amount"]
 LIMIT_MAX = 500
+LISTED_MAX = 1_000
+SOURCES_MAX = 256
+"""Lists of customers and products merged at most; more are looked up document by document."""
+SWITCHES_MAX = 5
 COUNT_MAX = 10_000
-"""Candidates looked at for one count, where the sets do not know it."""
+"""Orders counted one by one at most, where the counters do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +88,20 @@ def search(
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise ValueError(f"limit must be 1 to {LIMIT_MAX}")
-    by_amount = sort in ("amount", "-amount")
-
-    def walk_of(live: Generation) -> Walk:
-        return _walk(live, filters, by_amount=by_amount, descending=sort in ("newest", "-amount"))
-
-    found = walk.page(client, NAME, walk_of, limit=limit + 1, after=after)
-    documents = [order_documents.decode(text) for text in found.texts]
+    by_amount, descending = sort in ("amount", "-amount"), sort in ("newest", "-amount")
+    request = _request(filters, by_amount=by_amount, descending=descending)
+    found = _walk(client, request, want=limit + 1, after=after)
+    documents = found.documents
+    if found.is_gathered:
+        documents = sorted(documents, key=_amount_key, reverse=descending)
+        if after is not None:
+            documents = [
+                each for each in documents if (_amount_key(each) < after if descending else _amount_key(each) > after)
+            ]
     following = found.next
     if len(documents) > limit:
         documents = documents[:limit]
-        following = _sort_key(documents[-1], by_amount=by_amount)
+        following = _amount_key(documents[-1]) if by_amount else str(documents[-1].number)
     return OrderPage(orders=documents, next=following, position=found.position)
 
 
@@ -108,13 +109,10 @@ def read_orders(client: redis.Redis, order_ids: Sequence[str]) -> tuple[int, Map
     """Return the position reflected and those of the orders that are placed by then. Raises ReadUnavailable."""
     if len(order_ids) > LISTED_MAX:
         raise ValueError(f"at most {LISTED_MAX} orders at a time")
-    with reading():
-        live = walk.live_or_unavailable(client, NAME)
-        checkpoint = live.checkpoint()
-        if checkpoint is None:
-            raise ReadUnavailable(reason="the read model is being replaced")
-        found = {each.order.order_id: each for each in _documents(live, _numbers_of_ids(live, order_ids))}
-    return checkpoint.position, found
+    request = _request(OrderFilters(), by_amount=False, descending=True)
+    request["options"] = [_merge([], ids=order_ids)]
+    found = _walk(client, request, want=len(order_ids) + 1, after=None)
+    return found.position, {each.order.order_id: each for each in found.documents}
 
 
 def count_by_status(
@@ -122,154 +120,164 @@ def count_by_status(
 ) -> tuple[int, Mapping[str, Count]]:
     """Return the position reflected and how many orders of each status meet the filters. Raises ReadUnavailable.
 
-    Exact for filters by customer or product with a range of time or of amount; otherwise exact where at most
-    `count_max` candidates have to be looked at.
+    Exact for filters by customer or product alone; otherwise exact where at most `count_max` orders match.
     """
-    statuses = _statuses(filters)
+    wanted = [each for each in STATUSES if filters.statuses is None or each in filters.statuses]
+    parts = _counters(filters)
     with reading():
-        live = walk.live_or_unavailable(client, NAME)
-        if _sets_decide(filters, statuses):
-            return _sizes(live, filters, statuses)
-        counts, position = {}, 0
-        for status in statuses:
-            one = _walk(live, replace(filters, statuses=[status]), by_amount=False, descending=True)
-            found = walk.run(live, one, want=1 << 52, after=None, counting=True, candidates_max=count_max)
-            if found is None:
-                raise ReadUnavailable(reason="the read model is being replaced")
-            counts[status] = Count(orders=found.matched, is_exact=found.next is None)
-            position = position or found.position
-    return position, counts
+        if parts is not None:
+            position, codes = _counted(live_or_unavailable(client, NAME), parts)
+            is_exact = True
+        else:
+            request = _request(filters, by_amount=False, descending=True) | {"counting": True}
+            found = _walk(client, request, want=count_max, after=None)
+            position, codes, is_exact = found.position, found.counts, found.next is None
+    return position, {each: Count(orders=codes.get(STATUS_CODES[each], 0), is_exact=is_exact) for each in wanted}
 
 
-def _walk(live: Generation, filters: OrderFilters, *, by_amount: bool, descending: bool) -> Walk:
-    sources, listed = _sources(live, filters, by_amount=by_amount)
-    return Walk(
-        sources=sources,
-        listed=[(_sort_key(each, by_amount=by_amount), each.number) for each in listed],
-        conditions=_conditions(filters),
-        by_amount=by_amount,
-        descending=descending,
-        low=filters.amount_min_minor if by_amount else filters.placed_from,
-        high=filters.amount_max_minor if by_amount else filters.placed_to,
-    )
+def _walk(client: redis.Redis, request: dict[str, Any], *, want: int, after: str | None) -> Found:
+    with reading():
+        for _ in range(SWITCHES_MAX):
+            found = order_walk.run(live_or_unavailable(client, NAME), request, want=want, after=after)
+            if found is not None and found.is_gathered and found.next is not None:
+                # More than expected was there to gather, as orders were placed meanwhile.
+                found = order_walk.run(live_or_unavailable(client, NAME), request, want=want, after=after)
+            if found is not None:
+                return found
+    raise ReadUnavailable(reason="the read model is being replaced")
 
 
-def _sources(live: Generation, filters: OrderFilters, *, by_amount: bool) -> tuple[list[str], list[OrderDocument]]:
-    """Return the sets, and the orders looked up one by one, that hold together every order that can match."""
-    statuses = _statuses(filters)
-    key: Callable[..., str] = keys.by_amount if by_amount else keys.by_time
-    if filters.order_id is not None:
-        return [], _documents(live, _numbers_of_ids(live, [filters.order_id]))
-    for reference, is_whole in ((filters.reference, True), (filters.reference_prefix, False)):
-        if reference is not None:
-            numbers = numbers_of_reference(live, reference, is_whole=is_whole)
-            if len(numbers) <= LISTED_MAX:
-                return [], _documents(live, numbers)
-    for kind, names in ((CUSTOMER, filters.customer_ids), (PRODUCT, filters.products)):
-        if names is not None and len(set(names)) * len(statuses) <= SOURCES_MAX:
-            return [key(kind, name, status) for name in dict.fromkeys(names) for status in statuses], []
-    if filters.text is not None:
-        text = filters.text
-        numbers = _numbers_of_ids(live, text.order_ids[: LISTED_MAX + 1])
-        for prefix in text.reference_prefixes:
-            if len(numbers) <= LISTED_MAX:
-                numbers += numbers_of_reference(live, prefix, is_whole=False)
-        names_of_text = [(CUSTOMER, name) for name in dict.fromkeys(text.customer_ids)]
-        names_of_text += [(PRODUCT, name) for name in dict.fromkeys(text.products)]
-        if len(numbers) <= LISTED_MAX and len(names_of_text) * len(statuses) <= SOURCES_MAX:
-            sources = [key(kind, name, status) for kind, name in names_of_text for status in statuses]
-            return sources, _documents(live, numbers)
-    return [key(STATUS, status) for status in statuses], []
-
-
-def _statuses(filters: OrderFilters) -> list[str]:
-    return [each for each in STATUSES if filters.statuses is None or each in filters.statuses]
-
-
-def _sort_key(document: OrderDocument, *, by_amount: bool) -> str:
-    if by_amount:
-        return amount_member(document.order.amount_minor, document.number)
-    return str(document.order.placed_position)
-
-
-def _conditions(filters: OrderFilters) -> list[Condition]:
-    """Return all filters as conditions on a document; those that a chosen set fulfils anyway cost little."""
-    conditions: list[Condition] = []
-    if filters.order_id is not None:
-        conditions.append(one_of(LUA_PLACE["order_id"], [filters.order_id]))
-    if filters.reference is not None:
-        conditions.append(reference_condition("equal", LUA_PLACE, filters.reference))
-    if filters.reference_prefix is not None:
-        conditions.append(reference_condition("prefix", LUA_PLACE, filters.reference_prefix))
-    if filters.customer_ids is not None:
-        conditions.append(one_of(LUA_PLACE["account_id"], filters.customer_ids))
+def _request(filters: OrderFilters, *, by_amount: bool, descending: bool) -> dict[str, Any]:
+    compared = _compared(filters)
+    request: dict[str, Any] = {
+        "descending": descending,
+        "counting": False,
+        "filter": compared,
+        "filtered": len(compared) > 0,
+        "options": _options(filters),
+    }
     if filters.statuses is not None:
-        conditions.append(one_of(LUA_PLACE["status"], filters.statuses))
-    if filters.products is not None:
-        conditions.append(one_of(LUA_PLACE["product"], filters.products))
-    conditions.append(["range", LUA_PLACE["placed_position"], filters.placed_from, filters.placed_to])
-    conditions.append(["range", LUA_PLACE["amount_minor"], filters.amount_min_minor, filters.amount_max_minor])
+        request["statuses"] = [STATUS_CODES[each] for each in dict.fromkeys(filters.statuses)]
+    if filters.placed_from is not None:
+        request["placed_from"] = filters.placed_from
+    if filters.placed_to is not None:
+        request["placed_to"] = filters.placed_to
+    if by_amount:
+        request["amounts"] = _amount_bounds(filters)
+    return request
+
+
+def _options(filters: OrderFilters) -> list[dict[str, Any]]:
+    """Return the sources of which each holds every order that can match."""
+    found: list[dict[str, Any]] = [{"kind": "numbers"}]
+    if filters.statuses is not None:
+        found.append({"kind": "statuses", "codes": [STATUS_CODES[each] for each in dict.fromkeys(filters.statuses)]})
+    if filters.order_id is not None:
+        found.append(_merge([], ids=[filters.order_id]))
+    if filters.reference is not None:
+        # The number that follows the zero byte is hexadecimal, and "g" comes after any.
+        start = folded(filters.reference) + "\0"
+        found.append(_merge([], ranges=[[order_layout.REFERENCES, start, start + "g"]]))
+    if filters.reference_prefix is not None:
+        found.append(_merge([], ranges=[[order_layout.REFERENCES, folded(filters.reference_prefix)]]))
+    if filters.amount_min_minor is not None or filters.amount_max_minor is not None:
+        found.append(_merge([], ranges=[[order_layout.AMOUNTS, *_amount_bounds(filters)]]))
+    named = (_parts(filters.customer_ids, ()), _parts((), filters.products))
+    found += [_merge(parts) for parts in named if parts is not None]
     if filters.text is not None:
         text = filters.text
-        alternatives = [
-            one_of(LUA_PLACE["order_id"], text.order_ids),
-            one_of(LUA_PLACE["account_id"], text.customer_ids),
-            one_of(LUA_PLACE["product"], text.products),
-            *(reference_condition("prefix", LUA_PLACE, each) for each in text.reference_prefixes),
-        ]
-        conditions.append(["any", alternatives])
-    return conditions
+        parts = _parts(text.customer_ids, text.products)
+        if parts is not None and len(text.order_ids) <= LISTED_MAX:
+            ranges = [[order_layout.REFERENCES, folded(each)] for each in text.reference_prefixes]
+            found.append(_merge(parts, ids=text.order_ids, ranges=ranges))
+    return found
 
 
-def _numbers_of_ids(live: Generation, order_ids: Sequence[str]) -> list[int]:
-    return [int(each) for each in live.fields([(keys.id_bucket(one), one) for one in order_ids]) if each is not None]
+def _parts(customer_ids: Sequence[str] | None, products: Sequence[str] | None) -> list[str] | None:
+    if customer_ids is None or products is None or len(customer_ids) + len(products) > SOURCES_MAX:
+        return None
+    accounts = dict.fromkeys(shortened(each, ACCOUNT_PREFIX) for each in customer_ids)
+    return [order_layout.of_account(each) for each in accounts] + [
+        order_layout.of_product(each) for each in dict.fromkeys(products)
+    ]
 
 
-def _documents(live: Generation, numbers: Sequence[int]) -> list[OrderDocument]:
-    unique = list(dict.fromkeys(numbers))
-    texts = live.fields([(keys.document_bucket(each), str(each)) for each in unique])
-    return [order_documents.decode(each) for each in texts if each is not None]
+def _merge(parts: Sequence[str], *, ids: Sequence[str] = (), ranges: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
+    named = [[*order_layout.id_field(each), shortened(each, ORDER_PREFIX)] for each in dict.fromkeys(ids)]
+    return {"kind": "merge", "parts": list(parts), "ids": named, "ranges": list(ranges)}
 
 
-def _sets_decide(filters: OrderFilters, statuses: Sequence[str]) -> bool:
-    if (filters.order_id, filters.reference, filters.reference_prefix, filters.text) != (None, None, None, None):
-        return False
-    by_place = filters.placed_from is not None or filters.placed_to is not None
-    by_amount = filters.amount_min_minor is not None or filters.amount_max_minor is not None
-    names = filters.customer_ids if filters.products is None else filters.products
-    both = filters.customer_ids is not None and filters.products is not None
-    return not both and not (by_place and by_amount) and len(names or ()) * len(statuses) <= SOURCES_MAX
+def _compared(filters: OrderFilters) -> dict[str, Any]:
+    """Return what documents are compared with; status and time are compared by number."""
+    found: dict[str, Any] = {}
+    if filters.customer_ids is not None:
+        found["accounts"] = _any_of(filters.customer_ids, ACCOUNT_PREFIX)
+    if filters.products is not None:
+        found["products"] = dict.fromkeys(filters.products, True)
+    if filters.amount_min_minor is not None:
+        found["amount_min"] = filters.amount_min_minor
+    if filters.amount_max_minor is not None:
+        found["amount_max"] = filters.amount_max_minor
+    if filters.order_id is not None:
+        found["order"] = shortened(filters.order_id, ORDER_PREFIX)
+    if filters.reference is not None:
+        found["reference"] = folded(filters.reference)
+    if filters.reference_prefix is not None:
+        found["reference_prefix"] = folded(filters.reference_prefix)
+    if filters.text is not None:
+        found["text"] = {
+            "orders": _any_of(filters.text.order_ids, ORDER_PREFIX),
+            "accounts": _any_of(filters.text.customer_ids, ACCOUNT_PREFIX),
+            "products": dict.fromkeys(filters.text.products, True),
+            "references": [folded(each) for each in filters.text.reference_prefixes],
+        }
+    return found
 
 
-def _sizes(live: Generation, filters: OrderFilters, statuses: Sequence[str]) -> tuple[int, Mapping[str, Count]]:
-    by_amount = filters.amount_min_minor is not None or filters.amount_max_minor is not None
-    key = keys.by_amount if by_amount else keys.by_time
-    bounds = walk.bounds_of(
-        Walk(
-            sources=[],
-            by_amount=by_amount,
-            low=filters.amount_min_minor if by_amount else filters.placed_from,
-            high=filters.amount_max_minor if by_amount else filters.placed_to,
-        )
-    )
+def _any_of(identifiers: Sequence[str], prefix: str) -> dict[str, bool]:
+    return dict.fromkeys((shortened(each, prefix) for each in identifiers), True)
+
+
+def _amount_bounds(filters: OrderFilters) -> list[str]:
+    lowest, highest = filters.amount_min_minor or 0, filters.amount_max_minor
+    above = AMOUNT_MINOR_MAX + 1 if highest is None else max(0, min(highest, AMOUNT_MINOR_MAX) + 1)
+    return [
+        order_layout.amount_member(max(0, min(lowest, AMOUNT_MINOR_MAX + 1)), 0),
+        order_layout.amount_member(above, 0),
+    ]
+
+
+def _amount_key(document: OrderDocument) -> str:
+    return order_layout.amount_member(document.order.amount_minor, document.number)
+
+
+def _counters(filters: OrderFilters) -> list[str] | None:
+    """Return the counters that together hold the answer, None when they do not."""
+    others = (filters.order_id, filters.reference, filters.reference_prefix, filters.text, filters.placed_from)
+    bounds = (filters.placed_to, filters.amount_min_minor, filters.amount_max_minor)
+    if any(each is not None for each in (*others, *bounds)):
+        return None
+    customers, products = filters.customer_ids, filters.products
+    if customers is None and products is None:
+        return [order_layout.counts()]
+    if (customers is not None and products is not None) or len(customers or products or ()) > SOURCES_MAX:
+        return None
+    if customers is not None:
+        return [order_layout.counts(shortened(each, ACCOUNT_PREFIX)) for each in dict.fromkeys(customers)]
+    return [order_layout.counts(product=each) for each in dict.fromkeys(products or ())]
+
+
+def _counted(live: Generation, parts: Sequence[str]) -> tuple[int, dict[str, int]]:
     pipeline = live.client.pipeline(transaction=True)
     pipeline.hmget(keys.checkpoint(NAME, live.generation), ["position", "leaf", "at_us"])
-    for status in statuses:
-        for parts in _parts(filters, status):
-            (pipeline.zlexcount if by_amount else pipeline.zcount)(live.prefix + key(*parts), *bounds)
-    answers = pipeline.execute()
-    checkpoint = checkpoint_of(answers[0])
+    for part in parts:
+        pipeline.hgetall(live.prefix + part)
+    values, *counters = pipeline.execute()
+    checkpoint = checkpoint_of(values)
     if checkpoint is None:
         raise ReadUnavailable(reason="the read model is being replaced")
-    sizes, counts = iter(answers[1:]), {}
-    for status in statuses:
-        counts[status] = Count(orders=sum(next(sizes) for _ in _parts(filters, status)), is_exact=True)
-    return checkpoint.position, counts
-
-
-def _parts(filters: OrderFilters, status: str) -> list[tuple[str, ...]]:
-    if filters.customer_ids is not None:
-        return [(CUSTOMER, each, status) for each in dict.fromkeys(filters.customer_ids)]
-    if filters.products is not None:
-        return [(PRODUCT, each, status) for each in dict.fromkeys(filters.products)]
-    return [(STATUS, status)]
+    codes: dict[str, int] = {}
+    for counter in counters:
+        for code, count in counter.items():
+            codes[code.decode()] = codes.get(code.decode(), 0) + int(count)
+    return checkpoint.position, codes

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 
 from projections.jobs import WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
-
 from workers.agent import install
 from workers.orphans import end_with_parent
 from workers.process import AGENT, Process

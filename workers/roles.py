@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 
 from projections.wake import TARGETS
-
 from workers.process import AGENT
 from workers.settings import WorkerSettings
 from workers.supervisor import Child, run_supervisor

@@ -189,8 +189,9 @@ class Committer:
     def _try(self, tickets: Sequence[Ticket]) -> Plan:
         session = self._session
         entries: list[Entry] = [entry for ticket in tickets for entry in ticket.unit.entries]
-        results = session.read(statements.reading(entries, lock=True, mysql=session.mysql))
-        plan = decide_group([ticket.unit for ticket in tickets], statements.loaded(results), now_us())
+        reads = statements.reading(entries, lock=True, mysql=session.mysql)
+        rows = dict(zip(reads, session.read(list(reads.values())), strict=True))
+        plan = decide_group([ticket.unit for ticket in tickets], statements.loaded(rows), now_us())
         writes = statements.writing(plan, mysql=session.mysql)
         if not writes:
             session.rollback()

@@ -65,9 +65,12 @@ class Ledger:
         """Return the outcomes that would be, recording nothing."""
         entries = [prepare(submission) for submission in submissions]
         mysql = self._engine.dialect.name != "sqlite"
-        texts = statements.reading(entries, lock=False, mysql=mysql)
-        results = read(self._engine, lambda connection: [connection.exec_driver_sql(text).fetchall() for text in texts])
-        plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(results), now_us())
+        reads = statements.reading(entries, lock=False, mysql=mysql)
+        rows = read(
+            self._engine,
+            lambda connection: {name: connection.exec_driver_sql(text).fetchall() for name, text in reads.items()},
+        )
+        plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(rows), now_us())
         return self._hydrated(plan.answers[0])
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, Account]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ledger import schema
@@ -25,8 +25,11 @@ _ACCOUNTS, _ORDERS, _EVENTS = ",".join(ACCOUNT_COLUMNS), ",".join(ORDER_COLUMNS)
 _HEAD = "SELECT position,recorded_at_us FROM log_head WHERE id=1"
 
 
-def reading(entries: Iterable[Entry], *, lock: bool, mysql: bool) -> list[str]:
-    """Return the statements that load what the entries touch; `loaded` takes their results in the same order."""
+def reading(entries: Iterable[Entry], *, lock: bool, mysql: bool) -> dict[str, str]:
+    """Return the statements that load what the entries touch, by what they load; the head's lock comes first.
+
+    What no entry touches is left out: an empty statement costs the server as much as a useful one.
+    """
     account_ids: set[str] = set()
     order_ids: set[str] = set()
     reversed_positions: set[int] = set()
@@ -40,28 +43,35 @@ def reading(entries: Iterable[Entry], *, lock: bool, mysql: bool) -> list[str]:
             account_ids.add(command.account_id)
         if isinstance(command, ReverseTransaction):
             reversed_positions.add(command.reverses_position)
-    of_orders = _in("order_id", map(token, order_ids))
-    return [
-        _HEAD + (" FOR UPDATE" if lock and mysql else ""),
-        f"SELECT key_digest,fingerprint,position,refusal FROM outcomes WHERE {_in('key_digest', digests)}",
-        f"SELECT {_ACCOUNTS} FROM accounts WHERE {_in('account_id', map(token, account_ids - {''}))}",
-        f"SELECT {_ACCOUNTS} FROM accounts WHERE account_id IN (SELECT account_id FROM orders WHERE {of_orders})",
-        f"SELECT {_ORDERS} FROM orders WHERE {of_orders}",
-        f"SELECT reverses_position,position FROM reversals WHERE {_in('reverses_position', map(integer, reversed_positions))}",
-    ]
+    account_ids.discard("")
+    found = {
+        "head": _HEAD + (" FOR UPDATE" if lock and mysql else ""),
+        "outcomes": f"SELECT key_digest,fingerprint,position,refusal FROM outcomes WHERE {_in('key_digest', digests)}",
+    }
+    if account_ids:
+        found["accounts"] = f"SELECT {_ACCOUNTS} FROM accounts WHERE {_in('account_id', map(token, account_ids))}"
+    if order_ids:
+        listed = _in("order_id", map(token, order_ids))
+        owners = f"account_id IN (SELECT account_id FROM orders WHERE {listed})"
+        found["owners"] = f"SELECT {_ACCOUNTS} FROM accounts WHERE {owners}"
+        found["orders"] = f"SELECT {_ORDERS} FROM orders WHERE {listed}"
+    if reversed_positions:
+        listed = _in("reverses_position", map(integer, reversed_positions))
+        found["reversals"] = f"SELECT reverses_position,position FROM reversals WHERE {listed}"
+    return found
 
 
-def loaded(results: Sequence[Rows]) -> Loaded:
-    """Build the state from the results of `reading`. Raises CorruptLog when the log has no head."""
-    heads, outcomes, touched, of_orders, orders, reversals = results
+def loaded(results: Mapping[str, Rows]) -> Loaded:
+    """Build the state from the rows of `reading`, under the same names. Raises CorruptLog when the log has no head."""
+    heads = results["head"]
     if len(heads) != 1:
         raise CorruptLog()
     state = State(
-        accounts={row[0]: account_from(row) for rows in (touched, of_orders) for row in rows},
-        orders={row[0]: order_from(row) for row in orders},
-        reversed_by={row[0]: row[1] for row in reversals},
+        accounts={row[0]: account_from(row) for name in ("accounts", "owners") for row in results.get(name, ())},
+        orders={row[0]: order_from(row) for row in results.get("orders", ())},
+        reversed_by={row[0]: row[1] for row in results.get("reversals", ())},
     )
-    stored = {bytes(row[0]): Stored(bytes(row[0]), bytes(row[1]), row[2], row[3]) for row in outcomes}
+    stored = {bytes(row[0]): Stored(bytes(row[0]), bytes(row[1]), row[2], row[3]) for row in results["outcomes"]}
     return Loaded(position=heads[0][0], recorded_at_us=heads[0][1], state=state, outcomes=stored)
 
 
@@ -122,8 +132,7 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
 
 
 def _in(column: str, literals: Iterable[str]) -> str:
-    listed = ",".join(literals)
-    return f"{column} IN ({listed})" if listed else "1=0"
+    return f"{column} IN ({','.join(literals)})"
 
 
 def _insert(table: str, columns: str, rows: Iterable[str], suffix: str = "") -> list[str]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
-from projections import generations, keys
+from projections import generations, keys, order_layout
 from projections.context import Context
 from projections.diff import diff
 from projections.drain import drain_once, drain_with
@@ -56,6 +56,11 @@ def dump(use: Context, name: str) -> dict[str, object]:
         key = raw.decode()[len(live.prefix) :]
         if use.redis.type(raw) == b"hash":
             found[key] = sorted(use.redis.hgetall(raw).items())
+        elif use.redis.type(raw) == b"list":
+            found[key] = use.redis.lrange(raw, 0, -1)
+        elif use.redis.type(raw) == b"string":
+            # A bit that was set and cleared leaves zero bytes that say nothing.
+            found[key] = use.redis.get(raw).rstrip(b"\0")
         else:
             found[key] = use.redis.zrange(raw, 0, -1, withscores=True)
     return found
@@ -231,17 +236,19 @@ def test_damage_in_redis_is_found_and_mended_by_a_rebuild(desk: Desk, use: Conte
     drain_all(use)
     live = generations.live(use.redis, "orders")
     assert live is not None
-    use.redis.hset(live.prefix + keys.document_bucket(3), "3", "[]")
-    use.redis.zadd(live.prefix + keys.by_time("s", "placed"), {"9999": 1})
-    use.redis.delete(live.prefix + keys.REFERENCES)
+    part, index = order_layout.document(3)
+    use.redis.lset(live.prefix + part, index, "")
+    bitmap, bit = order_layout.status_bit("p", 4_000)
+    use.redis.setbit(live.prefix + bitmap, bit, 1)
+    use.redis.delete(live.prefix + order_layout.REFERENCES)
 
     found = diff(use.engine, use.redis, "orders")
     rebuild(use.engine, use.redis, "orders")
 
     assert {each.key for each in found.differences} == {
-        keys.document_bucket(3),
-        keys.by_time("s", "placed"),
-        keys.REFERENCES,
+        part,
+        bitmap,
+        order_layout.REFERENCES,
     }
     expect_exact(use)
 

@@ -18,8 +18,8 @@ from ledger.append import Ledger
 from ledger.database import open_engine
 from ledger.orders import STATUSES, Order
 from ledger.settings import LedgerSettings
+from projections import order_walk
 from projections import search as search_module
-from projections import walk
 from projections.drain import drain_once
 from projections.redis_clients import open_redis
 from projections.search import FreeText, OrderFilters, count_by_status, read_orders, search
@@ -156,11 +156,10 @@ def test_counts_are_what_a_search_finds(shop: Shop, data: st.DataObject) -> None
 
 @pytest.fixture
 def tight_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "STEP_CANDIDATES_MAX", 7)
-    monkeypatch.setattr(walk, "STEP_CANDIDATES_MIN", 7)
-    monkeypatch.setattr(walk, "CANDIDATES_MAX", 20)
-    monkeypatch.setattr(walk, "CHUNK_MAX", 3)
-    monkeypatch.setattr(walk, "SOURCES_MAX", 4)
+    monkeypatch.setattr(order_walk, "STEP_BUDGET", 7)
+    monkeypatch.setattr(order_walk, "CANDIDATES_MAX", 20)
+    monkeypatch.setattr(order_walk, "NUMBERS_MAX", 5)
+    monkeypatch.setattr(order_walk, "GATHERED_MAX", 9)
     monkeypatch.setattr(search_module, "SOURCES_MAX", 4)
     monkeypatch.setattr(search_module, "LISTED_MAX", 5)
 

@@ -86,7 +86,7 @@ def test_a_wait_beyond_a_second_is_left_to_the_sweeper(office: Office) -> None:
 
 def test_stopping_records_the_calls_under_way_and_begins_no_more(office: Office) -> None:
     office.stub.behaviour = lambda stub, call: replace(stub.deliver(call), delay_s=0.5)
-    agent = Agent(office.runner(replace(FAST, agent_calls_max=4)), lambda: None)
+    agent = Agent(office.runner(replace(FAST, agent_calls_max=4, executor_timeout_s=3.0)), lambda: None)
     order_ids = [office.place(1) for _ in range(12)]
     threading.Thread(target=agent.work, daemon=True).start()
     wait_for(lambda: len(office.stub.calls) >= 1)
