@@ -81,9 +81,8 @@ def read_statement(call: Call) -> Answer:
     unit, opening, lines, head = read(call.services.engine, query)
     rows = list(_lines(lines, opening, unit))
     if call.query["format"] == "csv":
-        return answer_read(_csv(rows), head, media_type="text/csv")
-    zero = format_amount(0, unit)
-    opening_total = zero if opening is None else format_amount(opening.total_minor, unit)
+        return answer_read(_csv(rows, _opening_line(opening, unit, start_us), end_us), head, media_type="text/csv")
+    opening_total = _opening_line(opening, unit, start_us)["total"]
     body = {
         "customer_id": customer_id,
         "currency": unit.code,
@@ -163,12 +162,25 @@ def _lines(events: list[Recorded], opening: Balance | None, unit: Currency) -> I
         total_minor = after_minor
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def _opening_line(opening: Balance | None, unit: Currency, start_us: int) -> dict[str, Any]:
+    available_minor, held_minor = (0, 0) if opening is None else (opening.available_minor, opening.held_minor)
+    return {
+        "recorded_at": rfc3339(start_us),
+        "type": "opening",
+        "available": format_amount(available_minor, unit),
+        "held": format_amount(held_minor, unit),
+        "total": format_amount(available_minor + held_minor, unit),
+    }
+
+
+def _csv(rows: list[dict[str, Any]], opening: dict[str, Any], end_us: int) -> bytes:
+    last = rows[-1] if rows else opening
+    closing = {name: last[name] for name in ("available", "held", "total")}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(STATEMENT_COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(name, row[name]) for name in STATEMENT_COLUMNS])
+    for row in (opening, *rows, closing | {"recorded_at": rfc3339(end_us), "type": "closing"}):
+        writer.writerow([_cell(name, row.get(name)) for name in STATEMENT_COLUMNS])
     return text.getvalue().encode("utf-8-sig")
 
 

@@ -135,6 +135,9 @@ def test_a_statement_runs_from_opening_to_closing_balance(till: Till) -> None:
 
     assert (shown["opening"], shown["closing"]) == ("0.00", "99.99")
     assert [line["total"] for line in shown["lines"]] == ["100.00", "99.99"]
+    kinds = [line.split(",")[2] for line in csv.splitlines()]
+    assert kinds == ["type", "opening", "recharge.posted", "deduction.posted", "closing"]
+    assert csv.splitlines()[-1].endswith(",99.99,0.00,99.99,")
     assert "'=SUM(A1)" in csv
     assert ",=SUM" not in csv
 
