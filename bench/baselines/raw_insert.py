@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from bench.ledger_way import deduction, opening
 from bench.ways import SupplyExhausted
-from ledger.append.group import Loaded, Unit, decide_group, prepare
+from ledger.append.entry import Unit, prepare
+from ledger.append.group import Loaded, decide_group
 from ledger.append.statements import writing
 from ledger.clock import now_us
 from ledger.database import open_append_connection, open_engine

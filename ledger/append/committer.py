@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 import pymysql
 
 from ledger.append import statements
-from ledger.append.group import Entry, Plan, Stored, Unit, decide_group
+from ledger.append.entry import Entry, Unit
+from ledger.append.group import Plan, Stored, decide_group
 from ledger.append.session import Session, Trouble, trouble_of
 from ledger.clock import now_us
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable

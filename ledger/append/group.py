@@ -6,42 +6,18 @@ one commit must hold: events, erasable details, outcomes, and the state that cha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger import codec
+from ledger.append.entry import Entry, Unit
 from ledger.commands import Command, OrderCommand, PlaceOrder, ReverseTransaction
 from ledger.decide import Decision, State, apply, decide
 from ledger.errors import BatchRefused, IdempotencyKeyReused, LedgerError, Refused
 from ledger.events import Event, Recorded
-from ledger.ids import new_event_id
-from ledger.leaf import details_hash, leaf_bytes, leaf_hash
+from ledger.leaf import leaf_bytes, leaf_hash
 from ledger.postings import postings
-from ledger.submission import Balance, Outcome, Submission, key_digest
-
-SALT_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A submission with all that can be made ready before it queues."""
-
-    submission: Submission
-    digest: bytes
-    fingerprint: bytes
-    event_id: bytes
-    salt: bytes | None
-    details: bytes | None
-    details_hash: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Entries that were submitted together; `atomic`: all take effect or none."""
-
-    entries: Sequence[Entry]
-    atomic: bool
+from ledger.submission import Balance, Outcome, Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +64,6 @@ class Plan:
     orders_changed: set[str] = field(default_factory=set)
     reversals: list[tuple[int, int]] = field(default_factory=list)
     answers: list[list[Outcome | Stored]] = field(default_factory=list)
-
-
-def prepare(submission: Submission) -> Entry:
-    """Do a submission's hashing and encoding, in the caller's thread."""
-    details = None if submission.details is None else codec.canonical_json(dict(submission.details))
-    salt = None if details is None else os.urandom(SALT_BYTES)
-    return Entry(
-        submission=submission,
-        digest=key_digest(submission.actor, submission.idempotency_key),
-        fingerprint=submission.fingerprint(),
-        event_id=new_event_id(),
-        salt=salt,
-        details=details,
-        details_hash=None if details is None or salt is None else details_hash(salt, details),
-    )
 
 
 def decide_group(units: Sequence[Unit], loaded: Loaded, now_us: int) -> Plan:

@@ -12,7 +12,8 @@ from ledger import state
 from ledger.accounts import Account
 from ledger.append import statements
 from ledger.append.committer import Committer, Statistics
-from ledger.append.group import Entry, Stored, Unit, decide_group, prepare
+from ledger.append.entry import Entry, Unit, prepare
+from ledger.append.group import Stored, decide_group
 from ledger.clock import now_us
 from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
 from ledger.reading import read

@@ -7,7 +7,8 @@ from typing import Any
 
 from ledger import schema
 from ledger.accounts import Account
-from ledger.append.group import Entry, Loaded, Plan, Stored
+from ledger.append.entry import Entry
+from ledger.append.group import Loaded, Plan, Stored
 from ledger.append.literals import binary, integer, token
 from ledger.commands import OrderCommand, ReverseTransaction
 from ledger.decide import State

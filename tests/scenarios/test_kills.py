@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from running_service import Client, Service, running
 from servers import PrivateMariaDB, PrivateRedis
-from service import Client, Service, running
 from submissions import prove
 
 CLIENTS, ORDERS = 4, 15

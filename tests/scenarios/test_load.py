@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from running_service import Answer, Client, running
 from servers import PrivateMariaDB, PrivateRedis
-from service import Answer, Client, running
 from submissions import prove
 
 CLIENTS, COMMANDS, CUSTOMERS = 16, 20_000, 200

@@ -2,7 +2,7 @@
 
 import json
 
-from service import running
+from running_service import running
 
 
 def test_an_order_is_placed_executed_found_and_recorded(surroundings: dict[str, str]) -> None:
