@@ -270,6 +270,39 @@ def import_command(file: Path, results: Path | None, as_json: bool) -> None:  # 
         sys.exit(EXIT_FINDING)
 
 
+@group.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def backup_command(file: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Copy log and directory, as of one position, into a new file; the service may run meanwhile."""
+    from orderledger.backup import backup
+
+    done = backup(_environment(), file)
+    click.echo(
+        json.dumps(done) if as_json else f"{file} has the log to position {done['position']}, {done['rows']} rows"
+    )
+
+
+@group.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def restore_command(file: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Restore a backup into empty databases; the read models then rebuild themselves."""
+    from orderledger.backup import restore
+
+    done = restore(_environment(), file)
+    click.echo(json.dumps(done) if as_json else f"restored to position {done['position']}, {done['rows']} rows")
+
+
+@group.command("erase-customer")
+@click.argument("customer_id", metavar="ID")
+def erase_customer_command(customer_id: str) -> None:
+    """Remove a customer's personal data everywhere; the log and its proofs stay as they are."""
+    from orderledger.erasure import erase_customer
+
+    _say(f"{customer_id} was erased; the log says so at position {erase_customer(_environment(), customer_id)}")
+
+
 @group.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor_command(as_json: bool) -> None:  # noqa: FBT001
