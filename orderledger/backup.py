@@ -1,7 +1,8 @@
-"""Copy log and directory into one file, as of one position, and restore such a file into empty databases of any engine.
+"""Copy log and directory into one file, as of one position, and restore it into empty databases of any engine.
 
-The file is compressed JSON lines: a header (format, position, revisions of the schemas), rows table by table, and a trailer with their
-number, without which a file is not whole. Bytes are hexadecimal. Read models are not in it: they are rebuilt from the log.
+The file is compressed JSON lines: a header (format, position, revisions of the schemas), rows table by table, and a
+trailer with their number, without which a file is not whole. Bytes are hexadecimal. Read models are not in it: they are
+rebuilt from the log.
 """
 
 from __future__ import annotations
