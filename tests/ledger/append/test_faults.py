@@ -95,6 +95,29 @@ def test_a_connection_cut_before_the_commit_costs_only_a_retry(far: Desk, proxy:
     assert far.ledger.statistics.retries == 1
 
 
+@pytest.mark.parametrize(
+    "step", [b"SET NAMES", b"ISOLATION LEVEL", b"VERSION()", b"DATABASE()", b"@@sql_mode", b"@@lower_case"]
+)
+def test_a_connection_lost_while_it_is_set_up_costs_only_a_retry(far: Desk, proxy: Proxy, step: bytes) -> None:
+    account_id = far.open()
+    left = [1]
+
+    def lose(chunk: bytes) -> bool:
+        if step in chunk and left[0] > 0:
+            left[0] -= 1
+            return True
+        return False
+
+    proxy.lose_answer_when = lose
+    proxy.cut()
+
+    outcome = far.recharge(account_id, 100)
+
+    assert proxy.lost_answers == 1
+    assert outcome.error is None
+    assert prove(far.engine) == 2
+
+
 def test_a_database_that_refuses_connections_surely_recorded_nothing(far: Desk, proxy: Proxy) -> None:
     account_id = far.open()
     proxy.refusing = True
