@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.errors import Conflict, LedgerError, NotFound, Unavailable
+from ledger.errors import LedgerError, NotFound, Unavailable
 
 
 class RequestError(LedgerError):
@@ -92,13 +92,6 @@ class MethodNotAllowed(RequestError):
     message = "this path has other methods, see the Allow header"
 
 
-class NotAcceptable(RequestError):
-    """The answer does not come in the media type asked for."""
-
-    code = "not-acceptable"
-    message = "this answer does not come in the form asked for"
-
-
 @dataclass(eq=False, kw_only=True)
 class BodyTooLarge(RequestError):
     """The body passes the limit."""
@@ -127,36 +120,12 @@ class UnsupportedMediaType(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
-class PreconditionFailed(RequestError):
-    """If-Match names another version than the present one."""
-
-    code = "precondition-failed"
-    message = "the object has changed since; read it again"
-
-
-class TooManyRequests(RequestError):
-    """A limit of requests in a time."""
-
-    code = "too-many-requests"
-    message = "too many requests; wait and try again"
-    retry_after_s = 1
-
-
-@dataclass(eq=False, kw_only=True)
 class InvalidFields(RequestError):
     """The body or query is well formed, but fields of it are not."""
 
     code = "invalid-fields"
     message = "some fields are not valid, see errors"
     errors: Sequence[FieldError] = field(default_factory=tuple)
-
-
-class CommandInProgress(Conflict):
-    """A request with the same key is being worked on."""
-
-    code = "idempotency-key-in-progress"
-    message = "a request with this idempotency key is being worked on; repeat it in a moment"
-    retry_after_s = 1
 
 
 @dataclass(eq=False, kw_only=True)

@@ -58,16 +58,10 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     requests.PositionNotFound: Entry(404, "Position not found", "Check the position."),
     requests.CommandNotFound: Entry(404, "No such outcome", "Nothing is stored under the key: send the command."),
     requests.MethodNotAllowed: Entry(405, "Method not allowed", "Use a method of the Allow header."),
-    requests.NotAcceptable: Entry(406, "Not acceptable", "Ask for a form that the path documents."),
-    requests.PreconditionFailed: Entry(
-        412, "Precondition failed", "Read the object again and repeat with its new ETag."
-    ),
     requests.BodyTooLarge: Entry(413, "Body too large", "Send less at once; batches stream as application/x-ndjson."),
     requests.TooManyCommands: Entry(413, "Too many commands", "Send the rest in another batch."),
     requests.UnsupportedMediaType: Entry(415, "Unsupported media type", "Send the documented Content-Type."),
     requests.InvalidFields: Entry(422, "Invalid fields", "Correct the fields listed under errors."),
-    requests.TooManyRequests: Entry(429, "Too many requests", "Wait as Retry-After says.", retryable=True),
-    requests.CommandInProgress: Entry(409, "In progress", "Repeat with the same key in a moment.", retryable=True),
     requests.NotFreshEnough: Entry(503, "Not fresh enough", "Repeat after Retry-After.", retryable=True),
     # -- what the rules refuse --
     errors.AccountNotFound: Entry(404, "Customer not found", "Open the customer first."),
@@ -120,7 +114,6 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     directory.InUse: Entry(409, "In use", "Remove what still needs the object first."),
     directory.RevisionMismatch: Entry(412, "Changed meanwhile", "Read the object again and repeat with its new ETag."),
     directory.BadField: Entry(422, "Invalid fields", "Correct the field."),
-    directory.BulkRefused: Entry(422, "Invalid fields", "Correct the objects listed under errors; none was made."),
     directory.BadListing: Entry(422, "Invalid fields", "Correct the parameters."),
     directory.BadListCursor: Entry(400, "Bad cursor", "Start the list again without a cursor."),
     # -- not now, or our fault --

@@ -12,14 +12,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import structlog
 
 from api.settings import ApiSettings
 from ledger.settings import PREFIX
 from orderledger import demo
-from orderledger.embedded import EmbeddedRedis
+from orderledger.embedded import EmbeddedRedis, EmbeddedRedisUnavailable
 from orderledger.surroundings import migrate, prepare, uses_embedded_redis
 from projections.wake import TARGETS
 from workers.process import AGENT
@@ -30,6 +32,8 @@ READY_S_MAX = 60.0
 LOOK_INTERVAL_S = 0.1
 
 Say = Callable[[str], None]
+
+_log = structlog.get_logger(__name__)
 
 
 def up(
@@ -48,7 +52,7 @@ def up(
     completed[PREFIX + "PORT"] = str(settings.port or _free_port(settings.host))
     with ExitStack() as stack:
         if brings_redis:
-            stack.enter_context(EmbeddedRedis(Path(completed[PREFIX + "DATA"])))
+            stack.enter_context(_embedded_redis(Path(completed[PREFIX + "DATA"])))
         migrate(completed)
         address = f"http://{_shown(settings.host)}:{completed[PREFIX + 'PORT']}"
         secret = demo.fill(completed, say) if with_demo else None
@@ -60,6 +64,33 @@ def up(
             stop_timeout_s=WorkerSettings.from_environment(completed).stop_timeout_s,
             stop=stop,
         )
+
+
+@contextmanager
+def _embedded_redis(data: Path) -> Iterator[None]:
+    """Run the embedded Redis, starting it again whenever it dies."""
+    ended = threading.Event()
+    with EmbeddedRedis(data) as server:
+        # The server ends with the thread that started it, so this one lives as long as the server is wanted.
+        watch = threading.Thread(target=_start_again, args=(server, ended), name="redis-watch")
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join()
+
+
+def _start_again(server: EmbeddedRedis, ended: threading.Event) -> None:
+    while not ended.wait(LOOK_INTERVAL_S):
+        if server.died():
+            _log.warning("redis-ended")
+            try:
+                server.stop()
+                server.start()
+            except EmbeddedRedisUnavailable as error:
+                _log.warning("redis-not-started", problem=str(error))
+                return
 
 
 def _children(completed: Mapping[str, str]) -> list[Child]:

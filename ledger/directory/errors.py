@@ -58,15 +58,6 @@ class BadField(LedgerError):
     problem: str
 
 
-@dataclass(eq=False, kw_only=True)
-class BulkRefused(LedgerError):
-    """Some objects of an all-or-none request were refused, so none was made: one pointer and problem for each."""
-
-    code = "invalid-fields"
-    message = "some objects were refused, so none was made"
-    errors: list[dict[str, str]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongParameter:
     """One wrong parameter of a list, and what is allowed instead."""

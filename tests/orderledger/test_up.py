@@ -86,3 +86,26 @@ def test_other_commands_find_the_running_service_by_its_data_directory(tmp_path:
     assert second.returncode == 2
     assert address
     assert stop(process, signal.SIGTERM) == 0
+
+
+@pytest.mark.timeout(120)
+def test_an_embedded_redis_that_dies_is_started_again(tmp_path: Path) -> None:
+    data = tmp_path / "var"
+    process, address = start(data)
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "valkey"], capture_output=True, text=True, check=True
+    ).stdout
+    os.kill(int(found), signal.SIGKILL)
+
+    ends_at_s = time.monotonic() + READY_S_MAX
+    while urllib3.request("GET", f"{address}/v1/orders", headers={"Authorization": f"Bearer {KEY}"}).status != 200:
+        assert time.monotonic() < ends_at_s
+        time.sleep(0.1)
+    again = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "valkey"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert again != found
+    assert get(address, "/readyz")["status"] == "ready"
+    assert stop(process, signal.SIGINT) == 0
+    assert subprocess.run(["pgrep", "-f", str(data)], capture_output=True, check=False).stdout == b""
