@@ -10,14 +10,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import batches, posting
-from bench.measure import Cell, Method, measure
-from bench.report import summary, table
-from bench.server import measured_server, surroundings
+from bench.aims import AIMS
+from bench.method import Cell, Method
+from bench.parts import batches, posting
+from bench.report import aims_table, summary, table
+from bench.server import measured_servers, surroundings
 
-PARTS: dict[str, Callable[[], list[Cell]]] = {"posting": posting.cells, "batch": batches.cells}
+PARTS: dict[str, Callable[[], Sequence[Cell]]] = {"posting": posting.cells, "batch": batches.cells}
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
-QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0)
+QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0, quick=True)
 TABLE_COLUMNS_MIN = 160
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 
@@ -41,23 +42,27 @@ def main(
     """Measure the ledger beside other ways of posting, on a private MariaDB."""
     default = QUICK if quick else FULL
     method = Method(
-        rounds=rounds or default.rounds, seconds=seconds or default.seconds, quiet_wait_s=default.quiet_wait_s
+        rounds=rounds or default.rounds,
+        seconds=seconds or default.seconds,
+        quiet_wait_s=default.quiet_wait_s,
+        quick=quick,
     )
-    chosen = [cell for part in parts or PARTS for cell in PARTS[part]()]
-    chosen = [cell for cell in chosen if not words or any(word in cell.name for word in words)]
+    chosen = [(part, cell) for part in parts or PARTS for cell in PARTS[part]()]
+    chosen = [(part, cell) for part, cell in chosen if not words or any(word in cell.name for word in words)]
     console = _console()
     summaries = []
-    with measured_server() as server, _progress(console) as progress:
-        document = {"surroundings": surroundings(server), "rounds": method.rounds, "seconds": method.seconds}
+    with measured_servers() as servers, _progress(console) as progress:
+        document = {"surroundings": surroundings(servers), "rounds": method.rounds, "seconds": method.seconds}
         task = progress.add_task("", total=len(chosen))
-        for cell in chosen:
-            measured = measure(server, cell, method, lambda description: progress.update(task, description=description))
-            summaries.append(summary(measured))
+        for part, cell in chosen:
+            measured = cell.measure(servers, method, lambda description: progress.update(task, description=description))
+            summaries.append(summary(part, measured))
             progress.advance(task)
             # After every cell, so that an interrupted run leaves what it has.
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(json.dumps({**document, "cells": summaries}, indent=1) + "\n", encoding="utf-8")
     console.print(table(summaries))
+    console.print(aims_table(AIMS, summaries))
     console.print(f"all books proved; every sample is in {output}")
 
 

@@ -1,27 +1,120 @@
-"""Single posts in process: one command, one answer, as many callers as wait at once."""
+"""Posting in process: closed-loop callers in load processes, each way with a database of its own."""
 
 from __future__ import annotations
 
-from bench.measure import Cell
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-WAYS = ("ledger", "django", "orm")
+from bench.method import Measured, Method, Observation, Progress, quantile_ms, run_rounds
+from bench.processes import LoadProcess
+from bench.server import MeasuredServer, Servers
+from bench.ways import is_installed
 
-
-def cells() -> list[Cell]:
-    """Return the loads, the lightest first."""
-    spread = [
-        Cell(name=f"post, {_count(callers)}, 1 process", ways=WAYS, callers=callers) for callers in (1, 16, 32, 64)
-    ]
-    shared = [
-        Cell(name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2)
-        for callers in (32, 64)
-    ]
-    hot = [
-        Cell(name="hot account, 32 callers, 1 process", ways=WAYS, callers=32, accounts=1),
-        Cell(name="hot account, 32 callers, 2 processes", ways=WAYS, callers=32, processes=2, accounts=1),
-    ]
-    return [*spread, *shared, *hot]
+WARM_UP_S = 0.5
+RAW_POSTS_PER_S_MAX = 80_000
+"""How much is made ready for a sample of bare inserts; a faster one ends when it has used that up."""
 
 
-def _count(callers: int) -> str:
-    return "1 caller" if callers == 1 else f"{callers} callers"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostingCell:
+    """One load; `callers` are those of all processes together."""
+
+    name: str
+    ways: Sequence[str]
+    callers: int = 1
+    processes: int = 1
+    accounts: int = 10_000
+    batch: int = 1
+
+    def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
+        """Measure a cell and prove every way's books afterwards. Raises LoadFailed, AssertionError."""
+        missing = {way: "not installed" for way in self.ways if not is_installed(way)}
+        measured = Measured(name=self.name, ways=self.ways, missing=missing)
+        with contextlib.ExitStack() as stack:
+            contestants = []
+            for way in self.ways:
+                if way not in missing:
+                    progress(f"{self.name}: preparing {way}")
+                    contestants.append(stack.enter_context(_posting(servers.mariadb, self, way)))
+            run_rounds(measured, contestants, method, progress)
+        return measured
+
+
+class Posting:
+    """A way of posting in its load processes."""
+
+    def __init__(self, cell: PostingCell, way: str, loads: Sequence[LoadProcess]) -> None:
+        self.way = way
+        self._cell = cell
+        self._loads = loads
+        self._posted = 0
+
+    def make_ready(self, seconds: float) -> None:
+        """Have made what need not be made while the clock runs."""
+        posts = max(self._cell.batch, round(RAW_POSTS_PER_S_MAX * (seconds + WARM_UP_S)))
+        for load in self._loads:
+            load.ask("ready", posts=posts)
+
+    def sample(self, seconds: float) -> Observation:
+        """Let all callers post."""
+        warm_until = time.monotonic() + WARM_UP_S
+        for load in self._loads:
+            load.send("load", warm_until=warm_until, seconds=seconds)
+        answers = [load.receive() for load in self._loads]
+        self._posted += sum(answer["posts"] + answer["posts_warming"] for answer in answers)
+        return _observation(answers)
+
+    def prove(self) -> int:
+        """Compare what the books hold with what was answered."""
+        checking = self._loads if self.way == "raw" else self._loads[:1]
+        proved: int = sum(load.ask("check") for load in checking)
+        assert proved == self._posted, f"{self.way} says it posted {self._posted}, its books hold {proved}"
+        return proved
+
+
+@contextlib.contextmanager
+def _posting(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Posting]:
+    name, url = server.fresh_database()
+    order = {
+        "way": way,
+        "url": url,
+        "accounts": cell.accounts,
+        "callers": cell.callers // cell.processes,
+        "batch": cell.batch,
+        "server_pid": server.pid,
+    }
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(LoadProcess(order)) for _ in range(cell.processes)]
+        loads[0].ask("create")
+        yield Posting(cell, way, loads)
+    server.drop_database(name)
+
+
+def _observation(answers: Sequence[dict[str, Any]]) -> Observation:
+    posts = sum(answer["posts"] for answer in answers)
+    waits_us = sorted(wait for answer in answers for wait in answer["waits_us"])
+    # Every process sees the same server and machine; the first one's look at them stands for all.
+    first = answers[0]
+    own_s = sum(answer["own_s"] for answer in answers)
+    others_s = max(0.0, first["machine_s"] - own_s - first["server_s"])
+    groups = sum(answer.get("groups", 0) for answer in answers)
+    more = (
+        {
+            "group": sum(answer["commands"] for answer in answers) / groups,
+            "trips": sum(answer["round_trips"] for answer in answers) / groups,
+        }
+        if groups
+        else {}
+    )
+    return Observation(
+        operations=posts,
+        per_s=sum(answer["posts"] / answer["monotonic"] for answer in answers),
+        p50_ms=quantile_ms(waits_us, 0.50),
+        p99_ms=quantile_ms(waits_us, 0.99),
+        cpu_us={"python": own_s / posts * 1_000_000, "mariadbd": first["server_s"] / posts * 1_000_000},
+        others_cores=others_s / first["monotonic"],
+        more=more,
+    )

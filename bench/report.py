@@ -1,4 +1,4 @@
-"""What the samples come to: medians with their spread, ratios round by round, one table, one JSON document."""
+"""What the samples come to: medians with their spread, ratios round by round, tables, one JSON document."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.measure import Measured, Sample
+from bench.aims import Aim, Verdict, verdict
+from bench.method import OURS, Measured, Sample
 
-OURS = "ledger"
 OTHERS_CORES_MAX = 0.5
 """A sample during which the machine's other users took more than this says too little."""
 
@@ -25,7 +25,7 @@ class Spread:
     max: float
 
     def __str__(self) -> str:
-        return f"{_figure(self.median)} ({_figure(self.min)}–{_figure(self.max)})"
+        return f"{figure(self.median)} ({figure(self.min)}–{figure(self.max)})"
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -35,14 +35,18 @@ def spread(values: Sequence[float]) -> Spread:
 
 def is_quiet(sample: Sample) -> bool:
     """Say whether the machine was nearly the measurement's own."""
-    return sample.others_cores <= OTHERS_CORES_MAX
+    return sample.seen.others_cores <= OTHERS_CORES_MAX
 
 
-def summary(measured: Measured) -> dict[str, Any]:
+def summary(part: str, measured: Measured) -> dict[str, Any]:
     """Return a cell's figures and all its samples, JSON-ready."""
     return {
-        "cell": dataclasses.asdict(measured.cell),
-        "ways": {way: _of_way(measured, way) for way in measured.cell.ways},
+        "part": part,
+        "name": measured.name,
+        "unit": measured.unit,
+        "axis": measured.axis,
+        "size": measured.size,
+        "ways": {way: _of_way(measured, way) for way in measured.ways},
         "samples": [dataclasses.asdict(sample) for sample in measured.samples],
     }
 
@@ -52,24 +56,32 @@ def table(summaries: Sequence[dict[str, Any]]) -> Table:
     lines = Table(
         title="medians (min–max) of quiet rounds; ratio: the ledger to this way in one round", title_justify="left"
     )
-    lines.add_column("measure", no_wrap=True)
+    lines.add_column("measure")
     lines.add_column("way")
-    for heading in (
-        "ratio",
-        "commands/s",
-        "p50 / p99 ms",
-        "CPU µs python + mariadbd",
-        "group",
-        "trips",
-        "others",
-        "quiet",
-    ):
-        lines.add_column(heading, justify="right", no_wrap=heading != "CPU µs python + mariadbd")
+    for heading in ("ratio", "a second", "p50 / p99 ms", "CPU µs each", "more", "others", "quiet"):
+        lines.add_column(heading, justify="right", no_wrap=heading not in ("CPU µs each", "more"))
     for each in summaries:
         for index, (way, figures) in enumerate(each["ways"].items()):
-            lines.add_row(each["cell"]["name"] if index == 0 else "", way, *_texts(figures))
+            lines.add_row(f"{each['name']} ({each['unit']})" if index == 0 else "", way, *_texts(figures))
         lines.add_section()
     return lines
+
+
+def aims_table(aims: Sequence[Aim], summaries: Sequence[dict[str, Any]]) -> Table:
+    """Return the aims beside what this run measured; those whose cell did not run say so."""
+    lines = Table(title="aims", title_justify="left")
+    for heading in ("aim", "measure", "wanted", "measured", ""):
+        lines.add_column(heading)
+    for aim in aims:
+        found = verdict(aim, summaries)
+        lines.add_row(aim.text, aim.cell, aim.wanted, *_judged(found))
+    return lines
+
+
+def _judged(found: Verdict | None) -> tuple[str, str]:
+    if found is None:
+        return "not in this run", ""
+    return figure(found.value), "reached" if found.is_reached else "missed"
 
 
 def _of_way(measured: Measured, way: str) -> dict[str, Any]:
@@ -77,47 +89,51 @@ def _of_way(measured: Measured, way: str) -> dict[str, Any]:
         return {"missing": measured.missing[way]}
     ours = {sample.round: sample for sample in measured.samples if sample.way == OURS}
     samples = [sample for sample in measured.samples if sample.way == way]
+    if not samples:
+        return {"missing": "not measured"}
     quiet = [sample for sample in samples if is_quiet(sample) and is_quiet(ours.get(sample.round, sample))]
     rounds = f"{len(quiet)} of {len(samples)}"
     # Better a noisy figure than none; the number of quiet rounds says which it is.
     samples = quiet or samples
+    seen = [sample.seen for sample in samples]
     figures: dict[str, Any] = {
-        name: dataclasses.asdict(spread([getattr(sample, name) for sample in samples]))
-        for name in ("posts_per_s", "wait_ms_p50", "wait_ms_p99", "python_us", "server_us", "others_cores")
+        "per_s": _spread(each.per_s for each in seen),
+        "p50_ms": _spread(each.p50_ms for each in seen),
+        "p99_ms": _spread(each.p99_ms for each in seen),
+        "others_cores": _spread(each.others_cores for each in seen),
+        "cpu_us": {name: _spread(each.cpu_us.get(name) for each in seen) for name in seen[0].cpu_us},
+        "more": {name: _spread(each.more.get(name) for each in seen) for name in seen[0].more},
+        "quiet_rounds": rounds,
+        "proved": measured.proved.get(way),
     }
-    figures["quiet_rounds"] = rounds
-    figures["proved"] = measured.proved[way]
-    figures["group"] = _median(samples, "group")
-    figures["round_trips"] = _median(samples, "round_trips")
-    if way != OURS:
-        figures["ratio"] = dataclasses.asdict(
-            spread([ours[sample.round].posts_per_s / sample.posts_per_s for sample in samples])
-        )
+    compared = [sample for sample in samples if sample.round in ours]
+    if way != OURS and compared:
+        figures["ratio"] = _spread(ours[each.round].seen.per_s / each.seen.per_s for each in compared)
     return figures
 
 
-def _median(samples: Sequence[Sample], name: str) -> float | None:
-    values = [getattr(sample, name) for sample in samples]
-    return None if None in values else median(values)
+def _spread(values: Any) -> dict[str, float] | None:
+    known = [each for each in values if each is not None]
+    return dataclasses.asdict(spread(known)) if known else None
 
 
 def _texts(figures: dict[str, Any]) -> list[str]:
     if "missing" in figures:
         return [figures["missing"]]
-    ratio, group, round_trips = figures.get("ratio"), figures["group"], figures["round_trips"]
+    waits = [figures["p50_ms"], figures["p99_ms"]]
     return [
-        "" if ratio is None else str(Spread(**ratio)),
-        str(Spread(**figures["posts_per_s"])),
-        f"{_figure(figures['wait_ms_p50']['median'])} / {_figure(figures['wait_ms_p99']['median'])}",
-        f"{_figure(figures['python_us']['median'])} + {_figure(figures['server_us']['median'])}",
-        "" if group is None else _figure(group),
-        "" if round_trips is None else _figure(round_trips),
-        _figure(figures["others_cores"]["median"]),
+        str(Spread(**figures["ratio"])) if "ratio" in figures else "",
+        str(Spread(**figures["per_s"])),
+        "" if None in waits else " / ".join(figure(each["median"]) for each in waits),
+        " + ".join(f"{figure(each['median'])} {name}" for name, each in figures["cpu_us"].items() if each is not None),
+        ", ".join(f"{name} {figure(each['median'])}" for name, each in figures["more"].items() if each is not None),
+        figure(figures["others_cores"]["median"]),
         figures["quiet_rounds"],
     ]
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Return a figure with as many digits as it deserves."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The database server that is measured, and what the results must say about the machine."""
+"""The servers that are measured, and what the results must say about the machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from bench import processor
-from servers import PrivateMariaDB
+from servers import PrivateMariaDB, PrivateRedis
 
 BUFFER_POOL_MIB = 512
 OPTIONS = {
@@ -21,7 +22,7 @@ OPTIONS = {
     # The small log of the tests' servers would make a long run wait for checkpoints.
     "innodb-log-file-size": "256M",
 }
-PACKAGES = ("sqlalchemy", "pymysql", "django")
+PACKAGES = ("sqlalchemy", "pymysql", "redis", "django", "eventsourcing", "mysqlclient")
 
 
 class MeasuredServer:
@@ -54,20 +55,38 @@ class MeasuredServer:
         return self._mariadb.execute(statement)
 
 
+class Servers:
+    """The servers of a run, each started when a part first asks for it, all stopped with the context."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+
+    @cached_property
+    def mariadb(self) -> MeasuredServer:
+        """A MariaDB that keeps every commit, the binary log synced."""
+        options = PrivateMariaDB(binlog=True, buffer_pool_mib=BUFFER_POOL_MIB, options=OPTIONS)
+        return MeasuredServer(self._stack.enter_context(options))
+
+    @cached_property
+    def redis(self) -> PrivateRedis:
+        """A Redis with an append-only file, as production has."""
+        return self._stack.enter_context(PrivateRedis())
+
+
 @contextlib.contextmanager
-def measured_server() -> Iterator[MeasuredServer]:
-    """Run a server for as long as the context lasts."""
-    with PrivateMariaDB(binlog=True, buffer_pool_mib=BUFFER_POOL_MIB, options=OPTIONS) as mariadb:
-        yield MeasuredServer(mariadb)
+def measured_servers() -> Iterator[Servers]:
+    """Run servers for as long as the context lasts."""
+    with contextlib.ExitStack() as stack:
+        yield Servers(stack)
 
 
-def surroundings(server: MeasuredServer) -> dict[str, Any]:
+def surroundings(servers: Servers) -> dict[str, Any]:
     """Return what a reader must know of the machine and the programs."""
     return {
         "processors": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "mariadb": server.version(),
+        "mariadb": servers.mariadb.version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "load_average": processor.load_average(),
         "commit": _commit(),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.measure import Cell
+from bench.posting import PostingCell
 
 SIZE = 1_000
 
 
-def cells() -> list[Cell]:
+def cells() -> list[PostingCell]:
     """Return the one load."""
-    return [Cell(name="batch of 1,000, 1 caller", ways=("ledger", "raw", "django", "orm"), batch=SIZE)]
+    return [PostingCell(name="batch of 1,000, 1 caller", ways=("ledger", "raw", "django", "orm"), batch=SIZE)]

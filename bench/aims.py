@@ -1,0 +1,63 @@
+"""What the ledger should reach, each aim with the place of its figure in a run's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """A bound on one figure: of `way` in the cell named `cell`.
+
+    `figure` is ``ratio`` (the ledger to the way), ``per_s``, ``p50_ms``, ``p99_ms``, or the name of one of the `more`.
+    """
+
+    text: str
+    cell: str
+    way: str
+    figure: str = "ratio"
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def wanted(self) -> str:
+        """The bound in words."""
+        return f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a run measured of an aim."""
+
+    value: float
+    is_reached: bool
+
+
+def verdict(aim: Aim, summaries: Sequence[dict[str, Any]]) -> Verdict | None:
+    """Return what the run came to; None when it did not measure that."""
+    for each in summaries:
+        if each["name"] == aim.cell and "missing" not in each["ways"].get(aim.way, {"missing": ""}):
+            figures = each["ways"][aim.way]
+            found = figures.get(aim.figure) or figures["more"].get(aim.figure)
+            if found is None:
+                return None
+            value = found["median"]
+            reached = value >= aim.at_least if aim.at_least is not None else value <= (aim.at_most or 0.0)
+            return Verdict(value=value, is_reached=reached)
+    return None
+
+
+POSTING = (
+    Aim(text="two processes against Django", cell="post, 32 callers, 2 processes", way="django", at_least=8),
+    Aim(text="two processes against Django", cell="post, 64 callers, 2 processes", way="django", at_least=12),
+    Aim(text="two processes against an ORM", cell="post, 32 callers, 2 processes", way="orm", at_least=9),
+    Aim(text="hot account against an ORM", cell="hot account, 32 callers, 1 process", way="orm", at_least=19),
+    Aim(text="one caller against Django", cell="post, 1 caller, 1 process", way="django", at_least=1),
+    Aim(text="one caller against an ORM", cell="post, 1 caller, 1 process", way="orm", at_least=1),
+    Aim(text="batch against the bare INSERT", cell="batch of 1,000, 1 caller", way="raw", at_least=0.65),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING,)
+"""All of them, in the order of the documentation."""
