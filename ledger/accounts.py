@@ -5,8 +5,7 @@ Source: decisions are pure functions of state and command; docs/architecture.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ledger.commands import (
     ChangeLevel,
@@ -54,8 +53,7 @@ OPEN = "open"
 SUSPENDED = "suspended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(NamedTuple):
     """The write-side state of one account: a fold of its events. `position` is that of its last event."""
 
     account_id: str

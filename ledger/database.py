@@ -55,8 +55,9 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
 
 
 def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
-    """Return the one driver connection that a committer writes through: autocommit, several statements a round trip on
-    MySQL.
+    """Return the one driver connection that a committer writes through.
+
+    On MySQL it takes several statements a round trip and begins a transaction with the first after a commit.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -78,7 +79,7 @@ def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connec
     connection: Any = pooled.dbapi_connection
     pooled.detach()
     if isinstance(connection, pymysql.Connection):
-        connection.autocommit(True)
+        connection.autocommit(False)
     return connection  # type: ignore[no-any-return]
 
 

@@ -7,7 +7,7 @@ and where in the log belong to the envelope, `Recorded`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +214,10 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 """Every event type by its stored name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """One row of the log: the envelope round an event. `data` and `postings` are the stored bytes.
+class Recorded(NamedTuple):
+    """One row of the log: the envelope round an event, its fields in the order of the table's columns.
 
+    `data` and `postings` are the stored bytes.
     `available_minor` and `held_minor` are the account's balance after the event. `recorded_at_us`: microseconds
     since 1970, UTC.
     """

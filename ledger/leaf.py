@@ -31,6 +31,8 @@ LEAF_FIELDS = (
     "postings",
 )
 _MISSING = b"\xff\xff\xff\xff"
+_LENGTHS = tuple(length.to_bytes(4, "big") for length in range(1_024))
+"""The framed lengths of nearly all values, made once."""
 
 
 def leaf_bytes(*values: int | str | bytes | None) -> bytes:
@@ -40,8 +42,14 @@ def leaf_bytes(*values: int | str | bytes | None) -> bytes:
         if value is None:
             parts.append(_MISSING)
             continue
-        raw = value if isinstance(value, bytes) else str(value).encode("utf-8")
-        parts.append(len(raw).to_bytes(4, "big"))
+        if isinstance(value, bytes):
+            raw = value
+        elif isinstance(value, int):
+            raw = b"%d" % value
+        else:
+            raw = value.encode("utf-8")
+        length = len(raw)
+        parts.append(_LENGTHS[length] if length < 1_024 else length.to_bytes(4, "big"))
         parts.append(raw)
     return b"".join(parts)
 

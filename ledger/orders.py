@@ -7,8 +7,7 @@ runner records only under the attempt it started: a later attempt makes it stale
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ledger.accounts import Account, ensure_currency, ensure_spendable
 from ledger.commands import CancelOrder, CompleteOrder, FailOrder, ParkOrder, PlaceOrder, ResolveOrder, StartOrder
@@ -46,8 +45,7 @@ TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 RESOLUTIONS = (COMPLETED, FAILED, CANCELLED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(NamedTuple):
     """The write-side state of one order: a fold of its events. `amount_minor` is what it held; `position` its last
     event's.
     """

@@ -55,21 +55,35 @@ def held(account_id: str) -> str:
 
 def postings(event: Event, account_id: str, currency: str) -> tuple[Posting, ...]:
     """Return the event's postings on an account kept in `currency`; empty when no money moves."""
-    legs: tuple[tuple[str, int], ...] = ()
+    return tuple(Posting(account, amount, currency) for account, amount in _legs(event, account_id) if amount != 0)
+
+
+def encode_postings(event: Event, account_id: str, currency: str) -> bytes:
+    """Return the event's postings as stored bytes: canonical JSON, as `ledger.codec` writes it."""
+    # Account names and currency codes are tokens, which need no escaping.
+    legs = [
+        f'{{"account":"{account}","amount_minor":{amount},"currency":"{currency}"}}'
+        for account, amount in _legs(event, account_id)
+        if amount != 0
+    ]
+    return f"[{','.join(legs)}]".encode("ascii")
+
+
+def _legs(event: Event, account_id: str) -> tuple[tuple[str, int], ...]:
     match event:
         case RechargePosted(amount_minor=amount):
-            legs = ((available(account_id), amount), (FUNDING, -amount))
+            return ((available(account_id), amount), (FUNDING, -amount))
         case DeductionPosted(amount_minor=amount):
-            legs = ((available(account_id), -amount), (ADJUSTMENTS, amount))
+            return ((available(account_id), -amount), (ADJUSTMENTS, amount))
         case TransactionReversed(amount_minor=amount):
             # A negative amount takes a recharge back from the customer, a positive one returns a deduction.
-            legs = ((available(account_id), amount), (FUNDING if amount < 0 else ADJUSTMENTS, -amount))
+            return ((available(account_id), amount), (FUNDING if amount < 0 else ADJUSTMENTS, -amount))
         case OrderPlaced(amount_minor=amount):
-            legs = ((available(account_id), -amount), (held(account_id), amount))
+            return ((available(account_id), -amount), (held(account_id), amount))
         case OrderCompleted() | OrderCancelled() | OrderResolved():
-            legs = _end_of_hold(account_id, event.captured_minor, event.released_minor)
+            return _end_of_hold(account_id, event.captured_minor, event.released_minor)
         case OrderFailed():
-            legs = _end_of_hold(account_id, 0, event.released_minor)
+            return _end_of_hold(account_id, 0, event.released_minor)
         case (
             OrderStarted()
             | OrderParked()
@@ -77,13 +91,12 @@ def postings(event: Event, account_id: str, currency: str) -> tuple[Posting, ...
             | AccountLevelChanged()
             | AccountSuspended()
             | AccountReactivated()
+            | AccountCreditLimitChanged()
+            | CustomerErased()
         ):
-            legs = ()
-        case AccountCreditLimitChanged() | CustomerErased():
-            legs = ()
+            return ()
         case _:
             assert_never(event)
-    return tuple(Posting(account, amount, currency) for account, amount in legs if amount != 0)
 
 
 def _end_of_hold(account_id: str, captured_minor: int, released_minor: int) -> tuple[tuple[str, int], ...]:

@@ -146,13 +146,13 @@ outcomes = sa.Table(
     sa.Column(
         "key_digest", binary(32), primary_key=True, comment="SHA-256 over actor, a zero byte, and the idempotency key"
     ),
-    sa.Column("actor", token(TOKEN_LENGTH), nullable=False),
-    sa.Column("idempotency_key", bytes_up_to(KEY_LENGTH), nullable=False),
+    sa.Column("actor", token(TOKEN_LENGTH), comment="who asked, unless an event says it"),
+    sa.Column("idempotency_key", bytes_up_to(KEY_LENGTH), comment="unless an event says it"),
     sa.Column("fingerprint", binary(32), nullable=False, comment="SHA-256 over the canonical JSON of what was asked"),
-    sa.Column("kind", token(24), nullable=False, comment="the kind of command"),
+    sa.Column("kind", token(24), comment="of command, unless an event says it"),
     sa.Column("position", sa.BigInteger, comment="of the event; none: refused, or already so"),
     sa.Column("refusal", document(), comment="canonical JSON of code and fields, when refused"),
-    sa.Column("recorded_at_us", sa.BigInteger, nullable=False),
+    sa.Column("recorded_at_us", sa.BigInteger, comment="unless an event says it"),
 )
 
 claims = sa.Table(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
-from ledger.codec import canonical_json
+from ledger.codec import FlatEncoder, canonical_json
 from ledger.commands import Command, content
 from ledger.errors import LedgerError
 from ledger.events import Recorded
@@ -15,6 +15,9 @@ from ledger.ids import is_token
 from ledger.orders import Order
 
 IDEMPOTENCY_KEY_BYTES_MAX = 255
+
+
+_CONTENT_ENCODERS = {each: FlatEncoder(content(each), with_nulls=True) for each in get_args(Command)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,12 @@ class Submission:
 
     def fingerprint(self) -> bytes:
         """Return SHA-256 over the canonical JSON of what was asked, facts left out."""
-        return sha256(canonical_json([content(self.command), self.details])).digest()
+        asked = _CONTENT_ENCODERS[type(self.command)].text(self.command).encode("utf-8")
+        details = b"null" if self.details is None else canonical_json(self.details)
+        return sha256(b"[%b,%b]" % (asked, details)).digest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(NamedTuple):
     """An account's money right after an event: `version` and `position` are that event's."""
 
     available_minor: int
@@ -60,8 +64,7 @@ class Balance:
         return self.available_minor + self.held_minor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a command led to.
 
     `error` is None when it was accepted; a Refused is stored and final, other errors are not. `event` is None also

@@ -14,13 +14,13 @@ import random
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from queue import SimpleQueue
 
 import pymysql
 
-from ledger.append import statements
+from ledger.append import loading, statements
 from ledger.append.entry import Entry, Unit
 from ledger.append.group import Plan, Stored, decide_group
 from ledger.append.session import Session, Trouble, trouble_of
@@ -50,15 +50,17 @@ class Statistics:
     seconds: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
 class Ticket:
     """A unit in the queue and its caller's wait for the answers."""
 
-    unit: Unit
-    done: threading.Lock = field(default_factory=threading.Lock)
-    answers: Answers | LedgerError | None = None
+    __slots__ = ("answers", "done", "is_abandoned", "is_taken", "unit")
 
-    def __post_init__(self) -> None:
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.is_taken = False
+        self.is_abandoned = False
+        self.answers: Answers | LedgerError | None = None
+        self.done = threading.Lock()
         self.done.acquire()
 
     def answer(self, answers: Answers | LedgerError) -> None:
@@ -73,11 +75,14 @@ class Committer:
     def __init__(self, url: str, settings: LedgerSettings, after_commit: Callable[[int], None] | None) -> None:
         self._settings = settings
         self._session = Session(url, settings)
+        self._locking = loading.locking(lock=True, mysql=self._session.mysql)
         self._after_commit = after_commit
-        self._arrived = threading.Condition()
-        self._queue: deque[Ticket] = deque()
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._left: Ticket | None = None
         self._waiting = 0
         self._closing = False
+        self._ended = False
         self.statistics = Statistics()
         self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
         self._thread.start()
@@ -94,14 +99,13 @@ class Committer:
         """
         ticket = Ticket(unit)
         size = len(unit.entries)
-        with self._arrived:
+        with self._lock:
             if self._closing:
                 raise NothingRecorded(reason="the service is stopping")
             if self._waiting + size > self._settings.append_queue_max and self._waiting > 0:
                 raise NothingRecorded(reason="too many commands are waiting")
-            self._queue.append(ticket)
             self._waiting += size
-            self._arrived.notify()
+            self._queue.put(ticket)
         if not ticket.done.acquire(timeout=self._settings.append_timeout_s):
             self._abandon(ticket)
         answers = ticket.answers
@@ -113,21 +117,21 @@ class Committer:
 
     def close(self) -> None:
         """Commit what waits, then stop."""
-        with self._arrived:
+        with self._lock:
             self._closing = True
-            self._arrived.notify()
+            self._queue.put(None)
         self._thread.join(timeout=self._settings.append_timeout_s)
         self._session.discard()
 
     def _abandon(self, ticket: Ticket) -> None:
-        with self._arrived:
-            if ticket in self._queue:
-                self._queue.remove(ticket)
-                self._waiting -= len(ticket.unit.entries)
+        with self._lock:
+            if not ticket.is_taken:
+                ticket.is_abandoned = True
                 raise NothingRecorded(reason="the ledger did not get to it in time")
 
     def _run(self) -> None:
-        while (tickets := self._take()) is not None:
+        while not self._ended:
+            tickets = [] if self._session.is_locking else self._take(waiting=True)
             started = time.monotonic()
             try:
                 self._commit(tickets)
@@ -140,22 +144,44 @@ class Committer:
                 self.statistics.seconds += time.monotonic() - started
                 self.statistics.round_trips = self._session.round_trips
 
-    def _take(self) -> list[Ticket] | None:
-        with self._arrived:
-            while not self._queue:
-                if self._closing:
-                    return None
-                self._arrived.wait()
-            tickets = [self._queue.popleft()]
-            size = len(tickets[0].unit.entries)
-            while self._queue and size + len(self._queue[0].unit.entries) <= self._settings.append_group_max:
-                tickets.append(self._queue.popleft())
-                size += len(tickets[-1].unit.entries)
-            self._waiting -= size
-            return tickets
+    def _take(self, *, waiting: bool) -> list[Ticket]:
+        """Take what waits, up to a group, or wait for something; nothing: the end has come, or nothing was waiting."""
+        taken: list[Ticket] = []
+        size = 0
+        ticket = self._left
+        self._left = None
+        if ticket is None and waiting:
+            ticket = self._queue.get()
+            if ticket is None:
+                self._ended = True
+                return taken
+        with self._lock:
+            while ticket is not None or not self._queue.empty():
+                if ticket is None:
+                    ticket = self._queue.get_nowait()
+                    if ticket is None:
+                        self._ended = True
+                        break
+                more = len(ticket.unit.entries)
+                if taken and size + more > self._settings.append_group_max:
+                    self._left = ticket
+                    break
+                self._waiting -= more
+                if not ticket.is_abandoned:
+                    ticket.is_taken = True
+                    taken.append(ticket)
+                    size += more
+                ticket = None
+        return taken
 
-    def _commit(self, tickets: Sequence[Ticket]) -> None:
-        """Commit a group, trying again while that can help; every ticket is answered."""
+    def _has_waiting(self) -> bool:
+        return self._left is not None or not self._queue.empty()
+
+    def _commit(self, tickets: list[Ticket]) -> None:
+        """Commit a group, trying again while that can help; every ticket is answered.
+
+        When the head's lock rides on the last commit, the group is what waits once it is there.
+        """
         started = time.monotonic()
         pause_s, rejected = PAUSE_S_MIN, False
         while True:
@@ -180,6 +206,8 @@ class Committer:
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
             else:
                 break
+        if plan is None:
+            return None
         self.statistics.groups += 1
         self.statistics.commands += sum(len(ticket.unit.entries) for ticket in tickets)
         for ticket, answers in zip(tickets, plan.answers, strict=True):
@@ -187,17 +215,39 @@ class Committer:
         if plan.events and self._after_commit is not None:
             self._after_commit(plan.position)
 
-    def _try(self, tickets: Sequence[Ticket]) -> Plan:
+    def _try(self, tickets: list[Ticket]) -> Plan | None:
+        """Read, decide, write and commit the tickets' group, once; None when there is nothing to commit.
+
+        `tickets` is filled when it is empty and the head's lock is on its way.
+        """
         session = self._session
+        if session.is_locking:
+            head = session.locked()
+            if not tickets:
+                tickets += self._take(waiting=False)
+        else:
+            head = None
+        if not tickets:
+            session.rollback()
+            return None
         entries: list[Entry] = [entry for ticket in tickets for entry in ticket.unit.entries]
-        reads = statements.reading(entries, lock=True, mysql=session.mysql)
-        rows = dict(zip(reads, session.read(list(reads.values())), strict=True))
-        plan = decide_group([ticket.unit for ticket in tickets], statements.loaded(rows), now_us())
+        reads = loading.reading(entries, mysql=session.mysql)
+        if head is None:
+            head, *results = session.begin([self._locking, *reads.values()])
+        else:
+            results = session.read(list(reads.values()))
+        loaded = loading.loaded(head, dict(zip(reads, results, strict=True)))
+        plan = decide_group(
+            [ticket.unit for ticket in tickets],
+            loaded,
+            now_us(),
+            lambda events: session.write(statements.writing_events(events)),
+        )
         writes = statements.writing(plan, mysql=session.mysql)
         if not writes:
             session.rollback()
             return plan
-        session.write_and_commit(writes)
+        session.write_and_commit(writes, locking=self._locking if self._has_waiting() else None)
         return plan
 
     def _recover(self, trouble: Trouble) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger import codec
 from ledger.ids import new_event_id
@@ -14,11 +14,11 @@ from ledger.submission import Submission, key_digest
 SALT_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A submission with all that can be made ready before it queues."""
+class Entry(NamedTuple):
+    """A submission with all that can be made ready before it queues; `key` is the idempotency key's bytes."""
 
     submission: Submission
+    key: bytes
     digest: bytes
     fingerprint: bytes
     event_id: bytes
@@ -27,8 +27,7 @@ class Entry:
     details_hash: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """Entries that were submitted together; `atomic`: all take effect or none."""
 
     entries: Sequence[Entry]
@@ -41,6 +40,7 @@ def prepare(submission: Submission) -> Entry:
     salt = None if details is None else os.urandom(SALT_BYTES)
     return Entry(
         submission=submission,
+        key=submission.idempotency_key.encode("utf-8"),
         digest=key_digest(submission.actor, submission.idempotency_key),
         fingerprint=submission.fingerprint(),
         event_id=new_event_id(),

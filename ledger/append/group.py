@@ -6,22 +6,26 @@ one commit must hold: events, erasable details, outcomes, and the state that cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ledger import codec
+from ledger.accounts import Account
 from ledger.append.entry import Entry, Unit
 from ledger.commands import Command, OrderCommand, PlaceOrder, ReverseTransaction
 from ledger.decide import Decision, State, apply, decide
 from ledger.errors import BatchRefused, IdempotencyKeyReused, LedgerError, Refused
 from ledger.events import Event, Recorded
 from ledger.leaf import leaf_bytes, leaf_hash
-from ledger.postings import postings
-from ledger.submission import Balance, Outcome, Submission
+from ledger.postings import encode_postings
+from ledger.submission import Balance, Outcome
+
+EVENTS_HANDED_OVER = 250
+"""How many events are worth a statement of their own while the next are decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """An outcome as it is kept: the event's position, or the refusal's JSON, or neither when it was already so."""
 
     digest: bytes
@@ -30,8 +34,7 @@ class Stored:
     refusal: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewOutcome:
+class NewOutcome(NamedTuple):
     """An outcome to store."""
 
     entry: Entry
@@ -57,6 +60,7 @@ class Plan:
     recorded_at_us: int
     state: State
     events: list[Recorded] = field(default_factory=list)
+    handed_over: int = 0
     details: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     outcomes: list[NewOutcome] = field(default_factory=list)
     accounts: set[str] = field(default_factory=set)
@@ -66,22 +70,38 @@ class Plan:
     answers: list[list[Outcome | Stored]] = field(default_factory=list)
 
 
-def decide_group(units: Sequence[Unit], loaded: Loaded, now_us: int) -> Plan:
-    """Decide every unit in order. `loaded.state` becomes the state after the group."""
+def decide_group(
+    units: Sequence[Unit],
+    loaded: Loaded,
+    now_us: int,
+    hand_over: Callable[[Sequence[Recorded]], None] | None = None,
+) -> Plan:
+    """Decide every unit in order. `loaded.state` becomes the state after the group.
+
+    With `hand_over`, events are given to it while others are still being decided, EVENTS_HANDED_OVER at a time; the plan
+    says how many were.
+    """
     plan = Plan(position=loaded.position, recorded_at_us=max(now_us, loaded.recorded_at_us), state=loaded.state)
     known: dict[bytes, Stored | NewOutcome] = dict(loaded.outcomes)
     fresh: dict[bytes, Outcome] = {}
     for unit in units:
-        if unit.atomic:
-            plan.answers.append(_decide_atomic(unit.entries, plan, known, fresh))
-        else:
-            plan.answers.append([_decide_one(entry, plan, known, fresh) for entry in unit.entries])
+        answers: list[Outcome | Stored] = []
+        plan.answers.append(answers)
+        if unit.atomic and (refused := _decide_atomic(unit.entries, plan, known, fresh)) is not None:
+            answers += refused
+            continue
+        for entry in unit.entries:
+            answers.append(_decide_one(entry, plan, known, fresh))
+            if hand_over is not None and len(plan.events) - plan.handed_over >= EVENTS_HANDED_OVER:
+                hand_over(plan.events[plan.handed_over :])
+                plan.handed_over = len(plan.events)
     return plan
 
 
 def _decide_atomic(
     entries: Sequence[Entry], plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
-) -> list[Outcome | Stored]:
+) -> list[Outcome | Stored] | None:
+    """Return the answers when one of the entries is refused, for then all are; None when they may be decided."""
     refusals: dict[int, LedgerError] = {}
     trial = plan.state.copy()
     for index, entry in enumerate(entries):
@@ -97,7 +117,7 @@ def _decide_atomic(
         except Refused as refusal:
             refusals[index] = refusal
     if not refusals:
-        return [_decide_one(entry, plan, known, fresh) for entry in entries]
+        return None
     first = min(refusals)
     answers: list[Outcome | Stored] = []
     for index, entry in enumerate(entries):
@@ -122,7 +142,9 @@ def _decide_one(
         return _refuse(entry, refusal, plan, known, fresh)
     if decision.event is None:
         outcome = Outcome(
-            position=plan.position, balance=_balance(plan.state, decision.account_id), details=entry.submission.details
+            position=plan.position,
+            balance=_balance(plan.state.accounts[decision.account_id]),
+            details=entry.submission.details,
         )
         _remember(entry, outcome, NewOutcome(entry, None, None), plan, known, fresh)
         return outcome
@@ -139,16 +161,7 @@ def _repeat(
         return Outcome(position=plan.position, error=IdempotencyKeyReused())
     if isinstance(earlier, Stored):
         return earlier
-    first = fresh[entry.digest]
-    return Outcome(
-        position=first.position,
-        replayed=True,
-        error=first.error,
-        event=first.event,
-        order=first.order,
-        balance=first.balance,
-        details=first.details,
-    )
+    return fresh[entry.digest]._replace(replayed=True)
 
 
 def _refuse(
@@ -182,22 +195,27 @@ def _record(entry: Entry, decision: Decision, event: Event, plan: Plan) -> Outco
     position = plan.position + 1
     apply(state, decision, position=position)
     account = state.accounts[account_id]
-    recorded = _sealed(
-        position=position,
-        event_id=entry.event_id,
-        account_id=account_id,
-        version=account.version,
-        event_type=event.TYPE,
-        schema_version=event.SCHEMA_VERSION,
-        order_id=decision.order_id,
-        submission=submission,
-        recorded_at_us=plan.recorded_at_us,
-        available_minor=account.available_minor,
-        held_minor=account.held_minor,
-        details_hash=entry.details_hash,
-        data=codec.encode(event),
-        postings=_encode_postings(event, account_id, account.currency),
+    # In the order of Recorded's fields, which is that of a leaf's.
+    envelope = (
+        position,
+        entry.event_id,
+        account_id,
+        account.version,
+        event.TYPE,
+        event.SCHEMA_VERSION,
+        decision.order_id,
+        submission.actor,
+        entry.key,
+        submission.correlation_id,
+        submission.causation_id,
+        plan.recorded_at_us,
+        account.available_minor,
+        account.held_minor,
+        entry.details_hash,
+        codec.encode(event),
+        encode_postings(event, account_id, account.currency),
     )
+    recorded = Recorded(*envelope, leaf_hash(leaf_bytes(*envelope)))
     plan.position = position
     plan.events.append(recorded)
     if entry.salt is not None and entry.details is not None:
@@ -207,7 +225,7 @@ def _record(entry: Entry, decision: Decision, event: Event, plan: Plan) -> Outco
         position=position,
         event=recorded,
         order=None if decision.order_id is None else state.orders[decision.order_id],
-        balance=_balance(state, account_id),
+        balance=_balance(account),
         details=submission.details,
     )
 
@@ -222,80 +240,11 @@ def _mark_changed(command: Command, decision: Decision, plan: Plan, position: in
         plan.reversals.append((command.reverses_position, position))
 
 
-def _balance(state: State, account_id: str) -> Balance:
-    account = state.accounts[account_id]
+def _balance(account: Account) -> Balance:
     return Balance(
         available_minor=account.available_minor,
         held_minor=account.held_minor,
         currency=account.currency,
         version=account.version,
         position=account.position,
-    )
-
-
-def _encode_postings(event: Event, account_id: str, currency: str) -> bytes:
-    # Account names and currency codes are tokens, so this is the canonical JSON of the list, made without an encoder.
-    legs = [
-        f'{{"account":"{leg.account}","amount_minor":{leg.amount_minor},"currency":"{leg.currency}"}}'
-        for leg in postings(event, account_id, currency)
-    ]
-    return f"[{','.join(legs)}]".encode("ascii")
-
-
-def _sealed(
-    *,
-    position: int,
-    event_id: bytes,
-    account_id: str,
-    version: int,
-    event_type: str,
-    schema_version: int,
-    order_id: str | None,
-    submission: Submission,
-    recorded_at_us: int,
-    available_minor: int,
-    held_minor: int,
-    details_hash: bytes | None,
-    data: bytes,
-    postings: bytes,
-) -> Recorded:
-    idempotency_key = submission.idempotency_key.encode("utf-8")
-    leaf = leaf_bytes(
-        position,
-        event_id,
-        account_id,
-        version,
-        event_type,
-        schema_version,
-        order_id,
-        submission.actor,
-        idempotency_key,
-        submission.correlation_id,
-        submission.causation_id,
-        recorded_at_us,
-        available_minor,
-        held_minor,
-        details_hash,
-        data,
-        postings,
-    )
-    return Recorded(
-        position=position,
-        event_id=event_id,
-        account_id=account_id,
-        version=version,
-        type=event_type,
-        schema_version=schema_version,
-        order_id=order_id,
-        actor=submission.actor,
-        idempotency_key=idempotency_key,
-        correlation_id=submission.correlation_id,
-        causation_id=submission.causation_id,
-        recorded_at_us=recorded_at_us,
-        available_minor=available_minor,
-        held_minor=held_minor,
-        details_hash=details_hash,
-        data=data,
-        postings=postings,
-        leaf_hash=leaf_hash(leaf),
     )

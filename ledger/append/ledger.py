@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ledger import state
 from ledger.accounts import Account
-from ledger.append import statements
+from ledger.append import loading
 from ledger.append.committer import Committer, Statistics
 from ledger.append.entry import Entry, Unit, prepare
 from ledger.append.group import Stored, decide_group
@@ -66,12 +66,12 @@ class Ledger:
         """Return the outcomes that would be, recording nothing."""
         entries = [prepare(submission) for submission in submissions]
         mysql = self._engine.dialect.name != "sqlite"
-        reads = statements.reading(entries, lock=False, mysql=mysql)
+        reads = {"head": loading.locking(lock=False, mysql=mysql)} | loading.reading(entries, mysql=mysql)
         rows = read(
             self._engine,
             lambda connection: {name: connection.exec_driver_sql(text).fetchall() for name, text in reads.items()},
         )
-        plan = decide_group([Unit(entries, atomic=atomic)], statements.loaded(rows), now_us())
+        plan = decide_group([Unit(entries, atomic=atomic)], loading.loaded(rows.pop("head"), rows), now_us())
         return self._hydrated(plan.answers[0])
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, Account]:

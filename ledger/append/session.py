@@ -12,8 +12,9 @@ from enum import Enum, auto
 from typing import Any
 
 import pymysql
+from pymysql.constants import COMMAND
 
-from ledger.append.statements import Rows
+from ledger.append.loading import Rows
 from ledger.database import open_append_connection
 from ledger.settings import LedgerSettings
 
@@ -40,7 +41,10 @@ class Trouble(Enum):
 
 
 class Session:
-    """The committer's connection, made when first needed and made anew after `discard`."""
+    """The committer's connection, made when first needed and made anew after `discard`.
+
+    A transaction begins with the head's lock. On MySQL the lock of the next one may ride on the commit of the one before.
+    """
 
     def __init__(self, url: str, settings: LedgerSettings) -> None:
         self._url = url
@@ -48,42 +52,60 @@ class Session:
         self._connection: Any = None
         self.mysql = not url.startswith("sqlite")
         self.round_trips = 0
-        self._answered = 0
+        self._unread = 0
+        self.is_locking = False
+        """Whether the head's lock was asked for with the last commit and its answer is still to be read."""
         self.in_doubt = False
-        """Whether a commit was sent whose effect is not known; settled by the next read, which waits for the head's
-        lock.
+        """Whether a commit was sent whose effect is not known; settled by the next read under the head's lock, which
+        waits for it.
         """
 
-    def read(self, statements: Sequence[str]) -> list[Rows]:
-        """Begin a transaction, run the statements and return their rows."""
+    def begin(self, statements: Sequence[str]) -> list[Rows]:
+        """Begin a transaction, run the statements, the head's lock first, and return their rows."""
         if self._connection is None:
             self._connection = open_append_connection(self._url, self._settings)
-        if self.mysql:
-            results = self._run(["BEGIN", *statements])[1:]
-        else:
+        if not self.mysql:
             self._connection.execute("BEGIN IMMEDIATE")
-            results = [self._connection.execute(statement).fetchall() for statement in statements]
+        results = self.read(statements)
         self.in_doubt = False
         return results
 
-    def write_and_commit(self, statements: Sequence[str]) -> None:
-        """Run the statements and commit, in as few round trips as the packet size allows."""
+    def locked(self) -> Rows:
+        """Return the row of the head's lock that the last commit asked for."""
+        self.is_locking = False
+        return self._receive()
+
+    def read(self, statements: Sequence[str]) -> list[Rows]:
+        """Run statements and return their rows."""
         if not self.mysql:
-            for statement in statements:
-                self._connection.execute(statement)
+            return [self._connection.execute(statement).fetchall() for statement in statements]
+        self._send(statements)
+        return [self._receive() for _ in statements]
+
+    def write(self, statements: Sequence[str]) -> None:
+        """Run statements without waiting for the end of the last ones."""
+        if self.mysql:
+            for packet in _packets(statements):
+                self._send(packet)
+            return
+        for statement in statements:
+            self._connection.execute(statement)
+
+    def write_and_commit(self, statements: Sequence[str], *, locking: str | None = None) -> None:
+        """Run the statements and commit, in as few round trips as the packet size allows.
+
+        With `locking`, MySQL goes on with that statement, whose row `locked` waits for.
+        """
+        if not self.mysql:
+            self.write(statements)
             self.in_doubt = True
             self._connection.execute("COMMIT")
             self.in_doubt = False
             return
-        packet: list[str] = []
-        size = 0
-        for statement in statements:
-            if packet and size + len(statement) > PACKET_BYTES_MAX:
-                self._run(packet)
-                packet, size = [], 0
-            packet.append(statement)
-            size += len(statement)
-        self._commit([*packet, "COMMIT"])
+        *packets, last = _packets(statements)
+        for packet in packets:
+            self._send(packet)
+        self._commit([*last, "COMMIT"], [] if locking is None else [locking])
 
     def rollback(self) -> None:
         """Undo the transaction; a connection that cannot even do that is discarded."""
@@ -91,15 +113,18 @@ class Session:
             return
         try:
             if self.mysql:
+                self._drain()
                 self._connection.rollback()
             elif self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except (pymysql.err.Error, sqlite3.Error, OSError):
             self.discard()
+        self.is_locking = False
 
     def discard(self) -> None:
         """Close the connection without a word to the server."""
         connection, self._connection = self._connection, None
+        self._unread, self.is_locking = 0, False
         if connection is None:
             return
         try:
@@ -110,28 +135,59 @@ class Session:
         except (pymysql.err.Error, sqlite3.Error, OSError):
             pass
 
-    def _run(self, statements: Sequence[str]) -> list[Rows]:
-        self.round_trips += 1
-        self._answered = 0
-        cursor = self._connection.cursor()
-        cursor.execute(";".join(statements))
-        results: list[Rows] = [cursor.fetchall()]
-        self._answered = 1
-        while cursor.nextset():
-            results.append(cursor.fetchall())
-            self._answered += 1
-        return results
+    # The driver's own query() waits for the answer to what it sent; here the answer may be fetched later, so that the
+    # server works while the next statements are made.
 
-    def _commit(self, statements: Sequence[str]) -> None:
-        self.in_doubt = True
+    def _send(self, statements: Sequence[str]) -> None:
+        self._drain()
+        self.round_trips += 1
+        self._connection._execute_command(COMMAND.COM_QUERY, ";".join(statements).encode("ascii"))
+        self._unread = len(statements)
+
+    def _receive(self) -> Rows:
         try:
-            self._run(statements)
+            self._connection._read_query_result()
+        except BaseException:
+            # The server stops at the first statement that fails.
+            self._unread = 0
+            raise
+        self._unread -= 1
+        rows: Rows = self._connection._result.rows or ()
+        return rows
+
+    def _drain(self) -> None:
+        while self._unread:
+            self._receive()
+
+    def _commit(self, statements: Sequence[str], following: Sequence[str]) -> None:
+        self._drain()
+        self.in_doubt = True
+        answered = 0
+        try:
+            self._send([*statements, *following])
+            while answered < len(statements):
+                self._receive()
+                answered += 1
         except pymysql.err.Error as error:
             # The server stops at the first statement that fails, so it did not commit when it named an earlier one.
-            if trouble_of(error) is not Trouble.LOST and self._answered < len(statements) - 1:
+            if trouble_of(error) is not Trouble.LOST and answered < len(statements) - 1:
                 self.in_doubt = False
             raise
         self.in_doubt = False
+        self.is_locking = len(following) > 0
+
+
+def _packets(statements: Sequence[str]) -> list[list[str]]:
+    """Divide statements among packets that a server takes; the last may be empty."""
+    packets: list[list[str]] = [[]]
+    size = 0
+    for statement in statements:
+        if packets[-1] and size + len(statement) > PACKET_BYTES_MAX:
+            packets.append([])
+            size = 0
+        packets[-1].append(statement)
+        size += len(statement)
+    return packets
 
 
 def trouble_of(error: Exception) -> Trouble:

@@ -1,0 +1,189 @@
+"""What a group's decisions start from: the SQL text that reads it under the head's lock, and the state from its rows.
+
+Each row comes as one text of its columns between commas: a driver in Python takes twice as long to unpack ten columns
+as to read one and split it. Texts are tokens, which have no comma; bytes come as hexadecimal digits, a missing value as
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ledger.accounts import Account
+from ledger.append.entry import Entry
+from ledger.append.group import Loaded, Stored
+from ledger.append.literals import token
+from ledger.commands import OrderCommand, ReverseTransaction
+from ledger.decide import State
+from ledger.errors import CorruptLog
+from ledger.orders import Order
+
+Rows = Sequence[Sequence[Any]]
+
+_ABSENT = "-"
+"""Stands for a missing text that may also be empty."""
+_HEAD = ("position", "recorded_at_us")
+_OUTCOME = ("HEX(key_digest)", "HEX(fingerprint)", "IFNULL(position,'')", "IFNULL(HEX(refusal),'')")
+_REVERSAL = ("reverses_position", "position")
+_ACCOUNT = (
+    "account_id",
+    "version",
+    "currency",
+    "status",
+    "IFNULL(level_id,'')",
+    "discount_percent",
+    "credit_limit_minor",
+    "available_minor",
+    "held_minor",
+    "position",
+)
+_ORDER = (
+    "order_id",
+    "account_id",
+    "status",
+    "product",
+    "quantity",
+    "unit_price",
+    "list_amount_minor",
+    "discount_percent",
+    "amount_minor",
+    "currency",
+    f"IFNULL(HEX(reference),'{_ABSENT}')",
+    "attempt",
+    "IFNULL(executor,'')",
+    "delivered",
+    "captured_minor",
+    "released_minor",
+    "IFNULL(code,'')",
+    "placed_position",
+    "position",
+)
+
+
+def locking(*, lock: bool, mysql: bool) -> str:
+    """Return the statement that reads the log's head, and locks it where a lock is asked for and needed."""
+    return f"SELECT {_packed(_HEAD, mysql=mysql)} FROM log_head WHERE id=1" + (" FOR UPDATE" if lock and mysql else "")
+
+
+def reading(entries: Iterable[Entry], *, mysql: bool) -> dict[str, str]:
+    """Return the statements that load what the entries touch, by what they load.
+
+    What no entry touches is left out: an empty statement costs the server as much as a useful one.
+    """
+    account_ids: set[str] = set()
+    order_ids: set[str] = set()
+    reversed_positions: set[int] = set()
+    digests: list[str] = []
+    for entry in entries:
+        digests.append(f"X'{entry.digest.hex()}'")
+        command = entry.submission.command
+        if isinstance(command, OrderCommand):
+            order_ids.add(command.order_id)
+        else:
+            account_ids.add(command.account_id)
+        if isinstance(command, ReverseTransaction):
+            reversed_positions.add(command.reverses_position)
+    account_ids.discard("")
+    found = {"outcomes": _select(_OUTCOME, "outcomes", _in("key_digest", digests), mysql=mysql)}
+    if account_ids:
+        listed = _in("account_id", map(token, account_ids))
+        found["accounts"] = _select(_ACCOUNT, "accounts", listed, mysql=mysql)
+    if order_ids:
+        listed = _in("order_id", map(token, order_ids))
+        owners = f"account_id IN (SELECT account_id FROM orders WHERE {listed})"
+        found["owners"] = _select(_ACCOUNT, "accounts", owners, mysql=mysql)
+        found["orders"] = _select(_ORDER, "orders", listed, mysql=mysql)
+    if reversed_positions:
+        listed = _in("reverses_position", (f"{each:d}" for each in reversed_positions))
+        found["reversals"] = _select(_REVERSAL, "reversals", listed, mysql=mysql)
+    return found
+
+
+def loaded(head: Rows, results: Mapping[str, Rows]) -> Loaded:
+    """Build the state from the rows of `locking` and `reading`. Raises CorruptLog when the log has no head."""
+    if len(head) != 1:
+        raise CorruptLog()
+    position, recorded_at_us = _unpacked(head[0])
+    accounts = [_account_from(row) for name in ("accounts", "owners") for row in results.get(name, ())]
+    orders = [_order_from(row) for row in results.get("orders", ())]
+    outcomes = [_stored_from(row) for row in results["outcomes"]]
+    state = State(
+        accounts={each.account_id: each for each in accounts},
+        orders={each.order_id: each for each in orders},
+        reversed_by={int(reverses): int(by) for reverses, by in map(_unpacked, results.get("reversals", ()))},
+    )
+    return Loaded(
+        position=int(position),
+        recorded_at_us=int(recorded_at_us),
+        state=state,
+        outcomes={each.digest: each for each in outcomes},
+    )
+
+
+def _account_from(row: Sequence[str]) -> Account:
+    account_id, version, currency, status, level_id, percent, credit, available, held, position = _unpacked(row)
+    return Account(
+        account_id,
+        int(version),
+        currency,
+        status,
+        level_id or None,
+        percent,
+        int(credit),
+        int(available),
+        int(held),
+        int(position),
+    )
+
+
+def _order_from(row: Sequence[str]) -> Order:
+    values = dict(zip(Order._fields, _unpacked(row), strict=True))
+    reference = values["reference"]
+    return Order(
+        order_id=values["order_id"],
+        account_id=values["account_id"],
+        status=values["status"],
+        product=values["product"],
+        quantity=int(values["quantity"]),
+        unit_price=values["unit_price"],
+        list_amount_minor=int(values["list_amount_minor"]),
+        discount_percent=values["discount_percent"],
+        amount_minor=int(values["amount_minor"]),
+        currency=values["currency"],
+        reference=None if reference == _ABSENT else bytes.fromhex(reference).decode("utf-8"),
+        attempt=int(values["attempt"]),
+        executor=values["executor"] or None,
+        delivered=int(values["delivered"]),
+        captured_minor=int(values["captured_minor"]),
+        released_minor=int(values["released_minor"]),
+        code=values["code"] or None,
+        placed_position=int(values["placed_position"]),
+        position=int(values["position"]),
+    )
+
+
+def _stored_from(row: Sequence[str]) -> Stored:
+    digest, fingerprint, position, refusal = _unpacked(row)
+    return Stored(
+        digest=bytes.fromhex(digest),
+        fingerprint=bytes.fromhex(fingerprint),
+        position=int(position) if position else None,
+        refusal=bytes.fromhex(refusal) if refusal else None,
+    )
+
+
+def _select(expressions: Sequence[str], table: str, condition: str, *, mysql: bool) -> str:
+    return f"SELECT {_packed(expressions, mysql=mysql)} FROM {table} WHERE {condition}"
+
+
+def _packed(expressions: Sequence[str], *, mysql: bool) -> str:
+    return f"CONCAT_WS(',',{','.join(expressions)})" if mysql else "||','||".join(expressions)
+
+
+def _unpacked(row: Sequence[str]) -> list[str]:
+    return row[0].split(",")
+
+
+def _in(column: str, literals: Iterable[str]) -> str:
+    return f"{column} IN ({','.join(literals)})"
