@@ -18,6 +18,8 @@ from ledger.errors import BadSetting
 from ledger.settings import LedgerSettings
 
 SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
+GATHERED_BYTES_MAX = 256 * 1024 * 1024
+"""Longest value gathered from rows, as far as the server's packets allow."""
 DatabaseError = (pymysql.err.Error, sqlite3.Error)
 """What a driver may raise, whichever engine."""
 
@@ -113,7 +115,8 @@ def _mysql_arguments(url: sa.URL, settings: LedgerSettings) -> dict[str, Any]:
         "connect_timeout": settings.connect_timeout_s,
         "read_timeout": settings.statement_timeout_s,
         "write_timeout": settings.statement_timeout_s,
-        "init_command": f"SET SESSION innodb_lock_wait_timeout={settings.lock_timeout_s}, sql_mode='{SQL_MODE}'",
+        "init_command": f"SET SESSION innodb_lock_wait_timeout={settings.lock_timeout_s}, sql_mode='{SQL_MODE}', "
+        f"group_concat_max_len={GATHERED_BYTES_MAX}",
     }
     if "unix_socket" in url.query and not any(name.startswith("ssl") for name in url.query):
         arguments["ssl_disabled"] = True

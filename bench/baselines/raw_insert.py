@@ -16,7 +16,7 @@ from bench.ledger_way import deduction, opening
 from bench.ways import SupplyExhausted
 from ledger.append.entry import Unit, prepare
 from ledger.append.group import Loaded, decide_group
-from ledger.append.statements import writing
+from ledger.append.statements import writing_events
 from ledger.clock import now_us
 from ledger.database import open_append_connection, open_engine
 from ledger.decide import State
@@ -62,6 +62,7 @@ class RawInsert:
             raise SupplyExhausted
         cursor = self._connection.cursor()
         cursor.execute(self._supply.popleft())
+        cursor.nextset()
         self._rows += ROWS_PER_STATEMENT
 
     def leave(self) -> None:
@@ -92,4 +93,5 @@ class RawInsert:
         loaded = Loaded(self._position, 0, self._state, {})
         plan = decide_group([Unit(entries, atomic=False)], loaded, now_us())
         self._position = plan.position
-        return next(text for text in writing(plan, mysql=True) if text.startswith("INSERT INTO events "))
+        (statement,) = writing_events(plan.events)
+        return f"{statement};COMMIT"

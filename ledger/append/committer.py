@@ -231,15 +231,14 @@ class Committer:
             session.rollback()
             return None
         entries: list[Entry] = [entry for ticket in tickets for entry in ticket.unit.entries]
-        reads = loading.reading(entries, mysql=session.mysql)
+        names, reading = loading.reading(entries, mysql=session.mysql)
         if head is None:
-            head, *results = session.begin([self._locking, *reads.values()])
+            head, rows = session.begin([self._locking, reading])
         else:
-            results = session.read(list(reads.values()))
-        loaded = loading.loaded(head, dict(zip(reads, results, strict=True)))
+            (rows,) = session.read([reading])
         plan = decide_group(
             [ticket.unit for ticket in tickets],
-            loaded,
+            loading.loaded(head, names, rows),
             now_us(),
             lambda events: session.write(statements.writing_events(events)),
         )

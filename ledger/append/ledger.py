@@ -66,12 +66,15 @@ class Ledger:
         """Return the outcomes that would be, recording nothing."""
         entries = [prepare(submission) for submission in submissions]
         mysql = self._engine.dialect.name != "sqlite"
-        reads = {"head": loading.locking(lock=False, mysql=mysql)} | loading.reading(entries, mysql=mysql)
-        rows = read(
+        names, reading = loading.reading(entries, mysql=mysql)
+        head, rows = read(
             self._engine,
-            lambda connection: {name: connection.exec_driver_sql(text).fetchall() for name, text in reads.items()},
+            lambda connection: [
+                connection.exec_driver_sql(text).fetchall()
+                for text in (loading.locking(lock=False, mysql=mysql), reading)
+            ],
         )
-        plan = decide_group([Unit(entries, atomic=atomic)], loading.loaded(rows.pop("head"), rows), now_us())
+        plan = decide_group([Unit(entries, atomic=atomic)], loading.loaded(head, names, rows), now_us())
         return self._hydrated(plan.answers[0])
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, Account]:
