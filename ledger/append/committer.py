@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import pymysql
 
@@ -24,12 +23,11 @@ from ledger.append import loading, statements
 from ledger.append.entry import Entry, Unit
 from ledger.append.group import Plan, Stored, decide_group
 from ledger.append.session import Session, Trouble, trouble_of
+from ledger.append.waiting import Answers, Ticket, Waiting
 from ledger.clock import now_us
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
-
-Answers = list[Outcome | Stored]
 
 _log = logging.getLogger(__name__)
 
@@ -50,39 +48,16 @@ class Statistics:
     seconds: float = 0.0
 
 
-class Ticket:
-    """A unit in the queue and its caller's wait for the answers."""
-
-    __slots__ = ("answers", "done", "is_abandoned", "is_taken", "unit")
-
-    def __init__(self, unit: Unit) -> None:
-        self.unit = unit
-        self.is_taken = False
-        self.is_abandoned = False
-        self.answers: Answers | LedgerError | None = None
-        self.done = threading.Lock()
-        self.done.acquire()
-
-    def answer(self, answers: Answers | LedgerError) -> None:
-        """Give the caller its answers and let it go on."""
-        self.answers = answers
-        self.done.release()
-
-
 class Committer:
-    """The queue and its thread. `submit` may be called from any thread."""
+    """The thread that commits what waits. `submit` may be called from any thread."""
 
     def __init__(self, url: str, settings: LedgerSettings, after_commit: Callable[[int], None] | None) -> None:
         self._settings = settings
         self._session = Session(url, settings)
         self._locking = loading.locking(lock=True, mysql=self._session.mysql)
         self._after_commit = after_commit
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
-        self._left: Ticket | None = None
-        self._waiting = 0
-        self._closing = False
-        self._ended = False
+        self._waiting = Waiting(settings)
+        self._settled: list[tuple[Ticket, Answers]] = []
         self.statistics = Statistics()
         self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
         self._thread.start()
@@ -90,7 +65,7 @@ class Committer:
     @property
     def waiting(self) -> int:
         """How many commands wait now."""
-        return self._waiting
+        return self._waiting.commands
 
     def submit(self, unit: Unit) -> Answers:
         """Queue a unit and wait for its answers.
@@ -98,16 +73,9 @@ class Committer:
         Raises NothingRecorded when it was surely not recorded, OutcomeUnknown when that cannot be known in time.
         """
         ticket = Ticket(unit)
-        size = len(unit.entries)
-        with self._lock:
-            if self._closing:
-                raise NothingRecorded(reason="the service is stopping")
-            if self._waiting + size > self._settings.append_queue_max and self._waiting > 0:
-                raise NothingRecorded(reason="too many commands are waiting")
-            self._waiting += size
-            self._queue.put(ticket)
+        self._waiting.add(ticket)
         if not ticket.done.acquire(timeout=self._settings.append_timeout_s):
-            self._abandon(ticket)
+            self._waiting.abandon(ticket)
         answers = ticket.answers
         if isinstance(answers, LedgerError):
             raise answers
@@ -117,21 +85,14 @@ class Committer:
 
     def close(self) -> None:
         """Commit what waits, then stop."""
-        with self._lock:
-            self._closing = True
-            self._queue.put(None)
+        self._waiting.close()
         self._thread.join(timeout=self._settings.append_timeout_s)
         self._session.discard()
 
-    def _abandon(self, ticket: Ticket) -> None:
-        with self._lock:
-            if not ticket.is_taken:
-                ticket.is_abandoned = True
-                raise NothingRecorded(reason="the ledger did not get to it in time")
-
     def _run(self) -> None:
-        while not self._ended:
-            tickets = [] if self._session.is_locking else self._take(waiting=True)
+        while not self._waiting.is_over:
+            # With the head's lock on its way, the group is what waits once it is there.
+            tickets = [] if self._session.is_locking else self._waiting.take_first()
             started = time.monotonic()
             try:
                 self._commit(tickets)
@@ -140,54 +101,20 @@ class Committer:
                 unknown = self._session.in_doubt
                 self._session.discard()
                 _answer_rest(tickets, OutcomeUnknown(reason="an internal error") if unknown else Undecidable())
-            finally:
-                self.statistics.seconds += time.monotonic() - started
-                self.statistics.round_trips = self._session.round_trips
-
-    def _take(self, *, waiting: bool) -> list[Ticket]:
-        """Take what waits, up to a group, or wait for something; nothing: the end has come, or nothing was waiting."""
-        taken: list[Ticket] = []
-        size = 0
-        ticket = self._left
-        self._left = None
-        if ticket is None and waiting:
-            ticket = self._queue.get()
-            if ticket is None:
-                self._ended = True
-                return taken
-        with self._lock:
-            while ticket is not None or not self._queue.empty():
-                if ticket is None:
-                    ticket = self._queue.get_nowait()
-                    if ticket is None:
-                        self._ended = True
-                        break
-                more = len(ticket.unit.entries)
-                if taken and size + more > self._settings.append_group_max:
-                    self._left = ticket
-                    break
-                self._waiting -= more
-                if not ticket.is_abandoned:
-                    ticket.is_taken = True
-                    taken.append(ticket)
-                    size += more
-                ticket = None
-        return taken
-
-    def _has_waiting(self) -> bool:
-        return self._left is not None or not self._queue.empty()
+            if self._waiting.is_over or not self._session.is_locking:
+                self._answer_settled()
+            self.statistics.seconds += time.monotonic() - started
+            self.statistics.round_trips = self._session.round_trips
 
     def _commit(self, tickets: list[Ticket]) -> None:
-        """Commit a group, trying again while that can help; every ticket is answered.
-
-        When the head's lock rides on the last commit, the group is what waits once it is there.
-        """
+        """Commit a group, trying again while that can help; every ticket is answered, or settled to be answered."""
         started = time.monotonic()
         pause_s, rejected = PAUSE_S_MIN, False
         while True:
             try:
                 plan = self._try(tickets)
             except (pymysql.err.Error, sqlite3.Error, OSError, ValueError) as error:
+                self._answer_settled()
                 trouble = trouble_of(error)
                 self._recover(trouble)
                 unknown = self._session.in_doubt
@@ -210,8 +137,7 @@ class Committer:
             return None
         self.statistics.groups += 1
         self.statistics.commands += sum(len(ticket.unit.entries) for ticket in tickets)
-        for ticket, answers in zip(tickets, plan.answers, strict=True):
-            ticket.answer(answers)
+        self._settled += zip(tickets, plan.answers, strict=True)
         if plan.events and self._after_commit is not None:
             self._after_commit(plan.position)
 
@@ -222,9 +148,11 @@ class Committer:
         """
         session = self._session
         if session.is_locking:
+            if not session.is_lock_here():
+                self._answer_settled()
             head = session.locked()
             if not tickets:
-                tickets += self._take(waiting=False)
+                tickets += self._waiting.take()
         else:
             head = None
         if not tickets:
@@ -246,8 +174,20 @@ class Committer:
         if not writes:
             session.rollback()
             return plan
-        session.write_and_commit(writes, locking=self._locking if self._has_waiting() else None)
+        session.write_and_commit(
+            writes, meanwhile=self._answer_settled, locking=None if self._waiting.is_empty() else self._locking
+        )
         return plan
+
+    def _answer_settled(self) -> None:
+        """Let the callers of the last group go on.
+
+        When the next group waits already, that is only done once the server has its commands to work on: callers that
+        awake would take the processor from the committer while it holds the head.
+        """
+        settled, self._settled = self._settled, []
+        for ticket, answers in settled:
+            ticket.answer(answers)
 
     def _recover(self, trouble: Trouble) -> None:
         if trouble is Trouble.LOST:
@@ -268,6 +208,7 @@ class Committer:
         parts = [Ticket(Unit([entry], atomic=False)) for entry in ticket.unit.entries]
         for part in parts:
             self._commit([part])
+        self._answer_settled()
         ticket.answer([_answer_of(part) for part in parts])
 
 

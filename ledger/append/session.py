@@ -6,8 +6,9 @@ one packet.
 
 from __future__ import annotations
 
+import select
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -20,6 +21,9 @@ from ledger.settings import LedgerSettings
 
 PACKET_BYTES_MAX = 4 * 1024 * 1024
 """Statements are sent together up to this size; a server's default limit for one packet is 16 MiB."""
+
+LOOK_S = 0.0005
+"""How long a lock that nobody else holds may take to come."""
 
 _CONFLICTS = frozenset({1205, 1213, 1020})
 """Lock wait timeout, deadlock, snapshot conflict: roll back and try again."""
@@ -70,6 +74,15 @@ class Session:
         self.in_doubt = False
         return results
 
+    def is_lock_here(self) -> bool:
+        """Say whether the head's lock that was asked for is there, or comes within a moment."""
+        socket, buffer = self._connection._sock, self._connection._rfile
+        # Never by a time-out on the buffer: after one it would read no more.
+        socket.settimeout(0)
+        is_buffered = len(buffer.peek(1)) > 0
+        socket.settimeout(self._settings.statement_timeout_s)
+        return is_buffered or len(select.select([socket], [], [], LOOK_S)[0]) > 0
+
     def locked(self) -> Rows:
         """Return the row of the head's lock that the last commit asked for."""
         self.is_locking = False
@@ -91,12 +104,16 @@ class Session:
         for statement in statements:
             self._connection.execute(statement)
 
-    def write_and_commit(self, statements: Sequence[str], *, locking: str | None = None) -> None:
+    def write_and_commit(
+        self, statements: Sequence[str], *, meanwhile: Callable[[], None], locking: str | None = None
+    ) -> None:
         """Run the statements and commit, in as few round trips as the packet size allows.
 
-        With `locking`, MySQL goes on with that statement, whose row `locked` waits for.
+        `meanwhile` is called while the server works. With `locking`, MySQL goes on with that statement, whose row
+        `locked` waits for.
         """
         if not self.mysql:
+            meanwhile()
             self.write(statements)
             self.in_doubt = True
             self._connection.execute("COMMIT")
@@ -105,7 +122,7 @@ class Session:
         *packets, last = _packets(statements)
         for packet in packets:
             self._send(packet)
-        self._commit([*last, "COMMIT"], [] if locking is None else [locking])
+        self._commit([*last, "COMMIT"], [] if locking is None else [locking], meanwhile)
 
     def rollback(self) -> None:
         """Undo the transaction; a connection that cannot even do that is discarded."""
@@ -159,12 +176,13 @@ class Session:
         while self._unread:
             self._receive()
 
-    def _commit(self, statements: Sequence[str], following: Sequence[str]) -> None:
+    def _commit(self, statements: Sequence[str], following: Sequence[str], meanwhile: Callable[[], None]) -> None:
         self._drain()
         self.in_doubt = True
         answered = 0
         try:
             self._send([*statements, *following])
+            meanwhile()
             while answered < len(statements):
                 self._receive()
                 answered += 1
