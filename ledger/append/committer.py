@@ -159,14 +159,14 @@ class Committer:
             session.rollback()
             return None
         entries: list[Entry] = [entry for ticket in tickets for entry in ticket.unit.entries]
-        names, reading = loading.reading(entries, mysql=session.mysql)
+        reads = loading.reading(entries, mysql=session.mysql)
         if head is None:
-            head, rows = session.begin([self._locking, reading])
+            head, *rows = session.begin([self._locking, *reads.values()])
         else:
-            (rows,) = session.read([reading])
+            rows = session.read(list(reads.values()))
         plan = decide_group(
             [ticket.unit for ticket in tickets],
-            loading.loaded(head, names, rows),
+            loading.loaded(head, dict(zip(reads, rows, strict=True))),
             now_us(),
             lambda events: session.write(statements.writing_events(events)),
         )
@@ -175,7 +175,10 @@ class Committer:
             session.rollback()
             return plan
         session.write_and_commit(
-            writes, meanwhile=self._answer_settled, locking=None if self._waiting.is_empty() else self._locking
+            writes,
+            meanwhile=self._answer_settled,
+            # Who is answered meanwhile will mostly be back at once.
+            locking=self._locking if self._settled or not self._waiting.is_empty() else None,
         )
         return plan
 

@@ -66,15 +66,16 @@ class Ledger:
         """Return the outcomes that would be, recording nothing."""
         entries = [prepare(submission) for submission in submissions]
         mysql = self._engine.dialect.name != "sqlite"
-        names, reading = loading.reading(entries, mysql=mysql)
-        head, rows = read(
+        reads = loading.reading(entries, mysql=mysql)
+        head, *rows = read(
             self._engine,
             lambda connection: [
                 connection.exec_driver_sql(text).fetchall()
-                for text in (loading.locking(lock=False, mysql=mysql), reading)
+                for text in (loading.locking(lock=False, mysql=mysql), *reads.values())
             ],
         )
-        plan = decide_group([Unit(entries, atomic=atomic)], loading.loaded(head, names, rows), now_us())
+        found = loading.loaded(head, dict(zip(reads, rows, strict=True)))
+        plan = decide_group([Unit(entries, atomic=atomic)], found, now_us())
         return self._hydrated(plan.answers[0])
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, Account]:

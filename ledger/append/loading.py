@@ -1,13 +1,13 @@
 """What a group's decisions start from: the SQL text that reads it under the head's lock, and the state from its rows.
 
-All rows of a table come as one text: their number, then the rows between semicolons, their columns between commas. A
-driver in Python takes several times as long to unpack rows and columns as to read one value and split it. Texts are
-tokens, which have neither; bytes come as hexadecimal digits, a missing value as nothing.
+A row comes as one text of its columns between commas, and many rows as one text: their number, then the rows, between
+semicolons. A driver in Python takes several times as long to unpack rows and columns as to read one value and split it.
+Texts are tokens, which have neither; bytes come as hexadecimal digits, a missing value as nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ledger.accounts import Account
@@ -21,6 +21,8 @@ from ledger.orders import Order
 
 Rows = Sequence[Sequence[Any]]
 
+GATHERED_ROWS_MIN = 8
+"""From how many rows on it pays to have the server gather them."""
 _ABSENT = "-"
 """Stands for a missing text that may also be empty."""
 _HEAD = ("position", "recorded_at_us")
@@ -66,10 +68,10 @@ def locking(*, lock: bool, mysql: bool) -> str:
     return f"SELECT {_packed(_HEAD, mysql=mysql)} FROM log_head WHERE id=1" + (" FOR UPDATE" if lock and mysql else "")
 
 
-def reading(entries: Iterable[Entry], *, mysql: bool) -> tuple[Sequence[str], str]:
-    """Return the names of what the entries touch, and the statement that loads it: one row, a column for each name.
+def reading(entries: Iterable[Entry], *, mysql: bool) -> dict[str, str]:
+    """Return the statements that load what the entries touch, by what they load.
 
-    What no entry touches is left out.
+    What no entry touches is left out: an empty statement costs the server as much as a useful one.
     """
     account_ids: set[str] = set()
     order_ids: set[str] = set()
@@ -85,34 +87,37 @@ def reading(entries: Iterable[Entry], *, mysql: bool) -> tuple[Sequence[str], st
         if isinstance(command, ReverseTransaction):
             reversed_positions.add(command.reverses_position)
     account_ids.discard("")
-    found = {"outcomes": _all_of(_OUTCOME, "outcomes", _in("key_digest", digests), mysql=mysql)}
+    found = {"outcomes": _one_by_one(_OUTCOME, "outcomes", _in("key_digest", digests), mysql=mysql)}
     if account_ids:
         listed = _in("account_id", map(token, account_ids))
-        found["accounts"] = _all_of(_ACCOUNT, "accounts", listed, mysql=mysql)
+        found["accounts"] = _selecting(len(account_ids))(_ACCOUNT, "accounts", listed, mysql=mysql)
     if order_ids:
-        listed = _in("order_id", map(token, order_ids))
+        select, listed = _selecting(len(order_ids)), _in("order_id", map(token, order_ids))
         owners = f"account_id IN (SELECT account_id FROM orders WHERE {listed})"
-        found["owners"] = _all_of(_ACCOUNT, "accounts", owners, mysql=mysql)
-        found["orders"] = _all_of(_ORDER, "orders", listed, mysql=mysql)
+        found["owners"] = select(_ACCOUNT, "accounts", owners, mysql=mysql)
+        found["orders"] = select(_ORDER, "orders", listed, mysql=mysql)
     if reversed_positions:
         listed = _in("reverses_position", (f"{each:d}" for each in reversed_positions))
-        found["reversals"] = _all_of(_REVERSAL, "reversals", listed, mysql=mysql)
-    return tuple(found), f"SELECT {','.join(found.values())}"
+        found["reversals"] = _one_by_one(_REVERSAL, "reversals", listed, mysql=mysql)
+    return found
 
 
-def loaded(head: Rows, names: Sequence[str], rows: Rows) -> Loaded:
-    """Build the state from the rows of `locking` and `reading`. Raises CorruptLog when the log has no head."""
+def loaded(head: Rows, results: Mapping[str, Rows]) -> Loaded:
+    """Build the state from the rows of `locking` and `reading`.
+
+    Raises CorruptLog when the log has no head, ValueError when the server returned less than it has.
+    """
     if len(head) != 1:
         raise CorruptLog()
     position, recorded_at_us = head[0][0].split(",")
-    results = {name: _rows(text) for name, text in zip(names, rows[0], strict=True)}
-    accounts = [_account_from(row) for name in ("accounts", "owners") for row in results.get(name, ())]
-    orders = [_order_from(row) for row in results.get("orders", ())]
-    outcomes = [_stored_from(row) for row in results["outcomes"]]
+    rows = {name: [text.split(",") for text in _texts(found)] for name, found in results.items()}
+    accounts = [_account_from(row) for name in ("accounts", "owners") for row in rows.get(name, ())]
+    orders = [_order_from(row) for row in rows.get("orders", ())]
+    outcomes = [_stored_from(row) for row in rows["outcomes"]]
     state = State(
         accounts={each.account_id: each for each in accounts},
         orders={each.order_id: each for each in orders},
-        reversed_by={int(reverses): int(by) for reverses, by in results.get("reversals", ())},
+        reversed_by={int(reverses): int(by) for reverses, by in rows.get("reversals", ())},
     )
     return Loaded(
         position=int(position),
@@ -122,12 +127,15 @@ def loaded(head: Rows, names: Sequence[str], rows: Rows) -> Loaded:
     )
 
 
-def _rows(text: str) -> list[list[str]]:
-    count, *rows = text.rstrip(";").split(";")
-    # A server cuts what is longer than it was told to gather, with no more than a warning.
-    if len(rows) != int(count):
+def _texts(found: Rows) -> list[str]:
+    """Return the texts of rows, which came one by one or gathered in one."""
+    if len(found) != 1 or ";" not in found[0][0]:
+        return [str(row[0]) for row in found]
+    count, *texts = str(found[0][0]).rstrip(";").split(";")
+    # A server cuts what is longer than it may gather, with no more than a warning.
+    if len(texts) != int(count):
         raise ValueError("the server did not return every row")
-    return [row.split(",") for row in rows]
+    return texts
 
 
 def _account_from(row: Sequence[str]) -> Account:
@@ -182,13 +190,21 @@ def _stored_from(row: Sequence[str]) -> Stored:
     )
 
 
-def _all_of(expressions: Sequence[str], table: str, condition: str, *, mysql: bool) -> str:
+def _selecting(rows: int) -> Callable[..., str]:
+    return _gathered if rows >= GATHERED_ROWS_MIN else _one_by_one
+
+
+def _one_by_one(expressions: Sequence[str], table: str, condition: str, *, mysql: bool) -> str:
+    return f"SELECT {_packed(expressions, mysql=mysql)} FROM {table} WHERE {condition}"
+
+
+def _gathered(expressions: Sequence[str], table: str, condition: str, *, mysql: bool) -> str:
     packed = _packed(expressions, mysql=mysql)
     if mysql:
-        gathered = f"CONCAT_WS(';',COUNT(*),GROUP_CONCAT({packed} SEPARATOR ';'))"
+        whole = f"CONCAT(COUNT(*),';',IFNULL(GROUP_CONCAT({packed} SEPARATOR ';'),''))"
     else:
-        gathered = f"COUNT(*)||';'||IFNULL(GROUP_CONCAT({packed},';'),'')"
-    return f"(SELECT {gathered} FROM {table} WHERE {condition})"
+        whole = f"COUNT(*)||';'||IFNULL(GROUP_CONCAT({packed},';'),'')"
+    return f"SELECT {whole} FROM {table} WHERE {condition}"
 
 
 def _packed(expressions: Sequence[str], *, mysql: bool) -> str:
