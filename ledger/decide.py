@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ledger import accounts, orders
 from ledger.accounts import Account
@@ -50,8 +50,7 @@ class State:
         return State(accounts=dict(self.accounts), orders=dict(self.orders), reversed_by=dict(self.reversed_by))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a command leads to: the account and order concerned, and the event, or None when it is already so."""
 
     account_id: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from ledger import codec
 from ledger.accounts import Account
@@ -16,11 +16,12 @@ from ledger.append.entry import Entry, Unit
 from ledger.commands import Command, OrderCommand, PlaceOrder, ReverseTransaction
 from ledger.decide import Decision, State, apply, decide
 from ledger.errors import BatchRefused, IdempotencyKeyReused, LedgerError, Refused
-from ledger.events import Event, Recorded
+from ledger.events import AccountEvent, Event, Recorded
 from ledger.leaf import leaf_bytes, leaf_hash
 from ledger.postings import encode_postings
 from ledger.submission import Balance, Outcome
 
+ACCOUNT_EVENTS = get_args(AccountEvent)
 EVENTS_HANDED_OVER = 250
 """How many events are worth a statement of their own while the next are decided."""
 
@@ -54,7 +55,10 @@ class Loaded:
 
 @dataclass(slots=True)
 class Plan:
-    """What the commit must hold, and the answers once it has succeeded (a Stored still wants its event read)."""
+    """What the commit must hold, and the answers once it has succeeded (a Stored still wants its event read).
+
+    `accounts`: those whose money may have moved; `accounts_reshaped`: those that are new or changed otherwise.
+    """
 
     position: int
     recorded_at_us: int
@@ -64,6 +68,7 @@ class Plan:
     details: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     outcomes: list[NewOutcome] = field(default_factory=list)
     accounts: set[str] = field(default_factory=set)
+    accounts_reshaped: set[str] = field(default_factory=set)
     orders_new: set[str] = field(default_factory=set)
     orders_changed: set[str] = field(default_factory=set)
     reversals: list[tuple[int, int]] = field(default_factory=list)
@@ -231,7 +236,10 @@ def _record(entry: Entry, decision: Decision, event: Event, plan: Plan) -> Outco
 
 
 def _mark_changed(command: Command, decision: Decision, plan: Plan, position: int) -> None:
-    plan.accounts.add(decision.account_id)
+    if isinstance(decision.event, ACCOUNT_EVENTS):
+        plan.accounts_reshaped.add(decision.account_id)
+    else:
+        plan.accounts.add(decision.account_id)
     if isinstance(command, PlaceOrder):
         plan.orders_new.add(command.order_id)
     elif isinstance(command, OrderCommand) and command.order_id not in plan.orders_new:

@@ -51,7 +51,8 @@ _ORDER = (
     "discount_percent",
     "amount_minor",
     "currency",
-    f"IFNULL(HEX(reference),'{_ABSENT}')",
+    # Not IFNULL: SQLite says that the HEX of NULL is an empty text.
+    f"CASE WHEN reference IS NULL THEN '{_ABSENT}' ELSE HEX(reference) END",
     "attempt",
     "IFNULL(executor,'')",
     "delivered",

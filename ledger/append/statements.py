@@ -14,6 +14,8 @@ from ledger.orders import Order
 
 ROWS_PER_STATEMENT = 1_000
 ACCOUNT_COLUMNS = tuple(schema.accounts.columns.keys())
+MONEY_COLUMNS = ("account_id", "version", "available_minor", "held_minor", "position")
+"""What changes of an account when money moves."""
 ORDER_COLUMNS = tuple(schema.orders.columns.keys())
 EVENT_COLUMNS = tuple(schema.events.columns.keys())
 _ACCOUNTS, _ORDERS, _EVENTS = ",".join(ACCOUNT_COLUMNS), ",".join(ORDER_COLUMNS), ",".join(EVENT_COLUMNS)
@@ -39,8 +41,14 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
         *_insert(
             "accounts",
             _ACCOUNTS,
-            (_account_row(state.accounts[each]) for each in plan.accounts),
+            (_account_row(state.accounts[each]) for each in plan.accounts_reshaped),
             _upsert(ACCOUNT_COLUMNS, mysql=mysql),
+        ),
+        *_insert(
+            "accounts",
+            _ACCOUNTS,
+            (_account_row(state.accounts[each]) for each in plan.accounts - plan.accounts_reshaped),
+            _upsert(MONEY_COLUMNS, mysql=mysql),
         ),
         *_insert("orders", _ORDERS, (_order_row(state.orders[each]) for each in plan.orders_new)),
         *_insert(

@@ -50,6 +50,7 @@ def test_the_worked_example_hashes_to_what_it_says() -> None:
     assert example is not None
     content = json.loads(example[1])
     content["event_id"] = bytes.fromhex(content["event_id"])
+    content |= {name: content[name].encode() for name in ("idempotency_key", "data", "postings")}
 
     assert leaf_hash(leaf_bytes(*(content[name] for name in LEAF_FIELDS))).hex() == example[2]
 

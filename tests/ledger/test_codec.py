@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import codec, events
-from ledger.codec import canonical_json, decode, encode
+from ledger.codec import FlatEncoder, canonical_json, decode, encode
 from ledger.errors import CorruptLog
 from ledger.events import EVENT_CLASSES, Event
 
@@ -100,6 +101,26 @@ def test_stored_bytes_never_change(key: tuple[str, int]) -> None:
 @given(json_values)
 def test_canonical_json_is_that_of_rfc_8785(value: Any) -> None:
     assert canonical_json(value) == rfc8785.dumps(value)
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1),
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=("Cs",))),
+    )
+)
+def test_flat_attributes_are_written_as_canonical_json_writes_them(values: dict[str, Any]) -> None:
+    names = {name: f"field_{name}" for name in values}
+    instance = SimpleNamespace(**{names[name]: value for name, value in values.items()})
+    given_values = {name: value for name, value in values.items() if value is not None}
+
+    assert FlatEncoder(names, with_nulls=True).text(instance).encode() == canonical_json(values)
+    assert FlatEncoder(names, with_nulls=False).text(instance).encode() == canonical_json(given_values)
+
+
+def test_a_flat_attribute_of_another_type_is_refused() -> None:
+    with pytest.raises(KeyError):
+        FlatEncoder({"a": "a"}, with_nulls=True).text(SimpleNamespace(a=1.5))
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:

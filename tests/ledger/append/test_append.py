@@ -6,11 +6,15 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import errors, log, state
-from ledger.append import committer
-from ledger.commands import ChangeLevel, Deduct, OpenAccount, PlaceOrder, ReverseTransaction
+from ledger.append import committer, loading
+from ledger.append.group import EVENTS_HANDED_OVER
+from ledger.append.loading import GATHERED_ROWS_MIN
+from ledger.commands import CancelOrder, ChangeLevel, Deduct, OpenAccount, PlaceOrder, ReverseTransaction
 from ledger.ids import new_id
 from ledger.submission import Outcome
-from submissions import Desk, prove, submission
+from submissions import TERMS, Desk, prove, submission
+
+REFERENCES = ["a", "b", None, "", "发票;7", "x,y", "-", "1;2,3;", "'"]
 
 
 def deduction(account_id: str, amount_minor: int) -> Deduct:
@@ -235,6 +239,43 @@ def test_a_command_that_the_database_rejects_fails_alone(desk: Desk) -> None:
 
     assert [type(each.error) for each in outcomes] == [type(None), errors.Undecidable, type(None)]
     assert prove(desk.engine) == 4
+
+
+def test_a_command_that_the_database_rejects_undoes_what_was_written_before_it_was_decided(desk: Desk) -> None:
+    account_id = desk.open(recharged_minor=1_000)
+    poison = OpenAccount(account_id="cus_" + "x" * 76, currency="C\u20ac")
+    before = [submission(deduction(account_id, 1)) for _ in range(EVENTS_HANDED_OVER + 1)]
+
+    outcomes = desk.ledger.append_batch([*before, submission(poison)], atomic=True)
+
+    assert {type(each.error) for each in outcomes} == {errors.Undecidable}
+    assert prove(desk.engine) == 2
+
+
+def test_rows_that_a_server_does_not_return_are_missed() -> None:
+    cut = [("3;cus_1,2,CNY,open,,100,0,5,0,9;cus_2,2,CNY,open",)]
+
+    with pytest.raises(ValueError, match="every row"):
+        loading.loaded([("9,1",)], {"outcomes": [], "accounts": cut})
+
+
+def test_few_and_many_accounts_and_orders_are_loaded_as_they_were_left(desk: Desk) -> None:
+    accounts = [desk.open(recharged_minor=1_000 + number) for number in range(GATHERED_ROWS_MIN + 1)]
+    placed = [new_id("ord") for _ in accounts]
+    for account_id, order_id, reference in zip(accounts, placed, REFERENCES, strict=True):
+        desk.submit(
+            PlaceOrder(
+                account_id=account_id, product="sms", quantity=10, order_id=order_id, terms=TERMS, reference=reference
+            )
+        )
+
+    few = desk.ledger.append_batch([submission(CancelOrder(order_id=each)) for each in placed[:2]], atomic=False)
+    many = desk.ledger.append_batch([submission(CancelOrder(order_id=each)) for each in placed], atomic=False)
+
+    assert all(each.error is None for each in few)
+    assert [type(each.error) for each in many[:2]] == [errors.OrderNotCancellable] * 2
+    assert [each.order.reference for each in many[2:] if each.order] == REFERENCES[2:]
+    assert [each.balance.available_minor for each in many[2:] if each.balance] == list(range(1_002, 1_009))
 
 
 def test_a_reversal_is_stored_with_what_it_reverses(desk: Desk) -> None:

@@ -42,6 +42,16 @@ def far(proxy: Proxy, mariadb_ledger_url: str) -> Iterator[Desk]:
     engine.dispose()
 
 
+@pytest.fixture
+def desk_on_mariadb(mariadb_ledger_url: str) -> Iterator[Desk]:
+    settings = LedgerSettings()
+    engine = open_engine(mariadb_ledger_url, settings)
+    ledger = Ledger(engine, settings)
+    yield Desk(ledger, engine)
+    ledger.close()
+    engine.dispose()
+
+
 def losing_the_answer_to_commit(proxy: Proxy, times: int) -> None:
     left = [times]
 
@@ -156,6 +166,35 @@ def test_the_heads_lock_held_by_another_is_waited_for_and_then_given_up_without_
 
     assert not far.recharge(account_id, 100, "k1").replayed
     assert prove(far.engine) == 2
+
+
+def test_callers_are_answered_while_the_next_group_waits_for_the_head(desk_on_mariadb: Desk) -> None:
+    desk = desk_on_mariadb
+    account_id = desk.open(recharged_minor=1_000)
+    stop, waits_s = threading.Event(), []
+
+    def hold_the_head() -> None:
+        while not stop.is_set():
+            with desk.engine.begin() as other:
+                other.exec_driver_sql("SELECT position FROM log_head WHERE id=1 FOR UPDATE")
+                time.sleep(0.2)
+
+    def deduct() -> None:
+        for _ in range(5):
+            started = time.monotonic()
+            assert desk.deduct(account_id, 1).error is None
+            waits_s.append(time.monotonic() - started)
+
+    holder, callers = threading.Thread(target=hold_the_head), [threading.Thread(target=deduct) for _ in range(6)]
+    for thread in (holder, *callers):
+        thread.start()
+    for caller in callers:
+        caller.join()
+    stop.set()
+    holder.join()
+
+    assert len(waits_s) == 30 and max(waits_s) < 3.0
+    assert prove(desk.engine) == 32
 
 
 def test_killed_connections_under_load_lose_and_double_nothing(far: Desk) -> None:
