@@ -49,7 +49,7 @@ class Statistics:
 
 
 class Committer:
-    """The thread that commits what waits. `submit` may be called from any thread."""
+    """The thread that commits what waits. `submit` and `answers_of` may be called from any thread."""
 
     def __init__(self, url: str, settings: LedgerSettings, after_commit: Callable[[int], None] | None) -> None:
         self._settings = settings
@@ -67,13 +67,17 @@ class Committer:
         """How many commands wait now."""
         return self._waiting.commands
 
-    def submit(self, unit: Unit) -> Answers:
-        """Queue a unit and wait for its answers.
+    def submit(self, unit: Unit) -> Ticket:
+        """Let a unit wait. Raises NothingRecorded when it cannot."""
+        ticket = Ticket(unit)
+        self._waiting.add(ticket)
+        return ticket
+
+    def answers_of(self, ticket: Ticket) -> Answers:
+        """Wait for a ticket's answers.
 
         Raises NothingRecorded when it was surely not recorded, OutcomeUnknown when that cannot be known in time.
         """
-        ticket = Ticket(unit)
-        self._waiting.add(ticket)
         if not ticket.done.acquire(timeout=self._settings.append_timeout_s):
             self._waiting.abandon(ticket)
         answers = ticket.answers
@@ -168,7 +172,7 @@ class Committer:
             [ticket.unit for ticket in tickets],
             loading.loaded(head, dict(zip(reads, rows, strict=True))),
             now_us(),
-            lambda events: session.write(statements.writing_events(events)),
+            lambda plan: session.write(statements.growing(plan)),
         )
         writes = statements.writing(plan, mysql=session.mysql)
         if not writes:

@@ -22,8 +22,8 @@ from ledger.postings import encode_postings
 from ledger.submission import Balance, Outcome
 
 ACCOUNT_EVENTS = get_args(AccountEvent)
-EVENTS_HANDED_OVER = 250
-"""How many events are worth a statement of their own while the next are decided."""
+PLAN_GROWTH = 250
+"""How many outcomes are worth statements of their own while the next commands are decided."""
 
 
 class Stored(NamedTuple):
@@ -57,14 +57,16 @@ class Loaded:
 class Plan:
     """What the commit must hold, and the answers once it has succeeded (a Stored still wants its event read).
 
-    `accounts`: those whose money may have moved; `accounts_reshaped`: those that are new or changed otherwise.
+    `…_written`: how many of them the database has already. `accounts`: those whose money may have moved;
+    `accounts_reshaped`: those that are new or changed otherwise.
     """
 
     position: int
     recorded_at_us: int
     state: State
     events: list[Recorded] = field(default_factory=list)
-    handed_over: int = 0
+    events_written: int = 0
+    outcomes_written: int = 0
     details: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     outcomes: list[NewOutcome] = field(default_factory=list)
     accounts: set[str] = field(default_factory=set)
@@ -79,12 +81,11 @@ def decide_group(
     units: Sequence[Unit],
     loaded: Loaded,
     now_us: int,
-    hand_over: Callable[[Sequence[Recorded]], None] | None = None,
+    grown: Callable[[Plan], None] | None = None,
 ) -> Plan:
     """Decide every unit in order. `loaded.state` becomes the state after the group.
 
-    With `hand_over`, events are given to it while others are still being decided, EVENTS_HANDED_OVER at a time; the plan
-    says how many were.
+    `grown` is called when PLAN_GROWTH more outcomes can be written while the next commands are decided.
     """
     plan = Plan(position=loaded.position, recorded_at_us=max(now_us, loaded.recorded_at_us), state=loaded.state)
     known: dict[bytes, Stored | NewOutcome] = dict(loaded.outcomes)
@@ -97,9 +98,8 @@ def decide_group(
             continue
         for entry in unit.entries:
             answers.append(_decide_one(entry, plan, known, fresh))
-            if hand_over is not None and len(plan.events) - plan.handed_over >= EVENTS_HANDED_OVER:
-                hand_over(plan.events[plan.handed_over :])
-                plan.handed_over = len(plan.events)
+            if grown is not None and len(plan.outcomes) - plan.outcomes_written >= PLAN_GROWTH:
+                grown(plan)
     return plan
 
 

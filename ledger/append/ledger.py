@@ -12,8 +12,9 @@ from ledger import state
 from ledger.accounts import Account
 from ledger.append import loading
 from ledger.append.committer import Committer, Statistics
-from ledger.append.entry import Entry, Unit, prepare
+from ledger.append.entry import Unit, prepare
 from ledger.append.group import Stored, decide_group
+from ledger.append.waiting import Ticket
 from ledger.clock import now_us
 from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
 from ledger.reading import read
@@ -43,7 +44,7 @@ class Ledger:
 
         Raises NothingRecorded or OutcomeUnknown when the database cannot settle it in time.
         """
-        return self._hydrated(self._running().submit(Unit([prepare(submission)], atomic=False)))[0]
+        return self._outcomes(Unit([prepare(submission)], atomic=False))[0]
 
     def append_batch(self, submissions: Sequence[Submission], *, atomic: bool) -> list[Outcome]:
         """Decide and commit commands in order and return one outcome each.
@@ -51,16 +52,21 @@ class Ledger:
         Atomic: one commit, all take effect or none. Otherwise they are committed in slices of `append_group_max`; a
         slice that the database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error.
         """
-        entries = [prepare(submission) for submission in submissions]
-        if not entries:
+        if not submissions:
             return []
         if atomic:
-            return self._hydrated(self._running().submit(Unit(entries, atomic=True)))
+            return self._outcomes(Unit([prepare(each) for each in submissions], atomic=True))
         outcomes: list[Outcome] = []
+        before: tuple[Ticket | LedgerError, int] | None = None
         step = self._settings.append_group_max
-        for start in range(0, len(entries), step):
-            outcomes += self._append_slice(entries[start : start + step])
-        return outcomes
+        for start in range(0, len(submissions), step):
+            # While one slice is committed the next is made ready.
+            entries = [prepare(each) for each in submissions[start : start + step]]
+            ticket = self._submitted(Unit(entries, atomic=False))
+            if before is not None:
+                outcomes += self._slice_outcomes(*before)
+            before = ticket, len(entries)
+        return outcomes if before is None else outcomes + self._slice_outcomes(*before)
 
     def dry_run(self, submissions: Sequence[Submission], *, atomic: bool = False) -> list[Outcome]:
         """Return the outcomes that would be, recording nothing."""
@@ -111,11 +117,23 @@ class Ledger:
             raise RuntimeError("the committer did not start")
         return self._committer
 
-    def _append_slice(self, entries: Sequence[Entry]) -> list[Outcome]:
+    def _outcomes(self, unit: Unit) -> list[Outcome]:
+        committer = self._running()
+        return self._hydrated(committer.answers_of(committer.submit(unit)))
+
+    def _submitted(self, unit: Unit) -> Ticket | LedgerError:
         try:
-            return self._hydrated(self._running().submit(Unit(entries, atomic=False)))
+            return self._running().submit(unit)
         except LedgerError as error:
-            return [Outcome(position=0, error=error) for _ in entries]
+            return error
+
+    def _slice_outcomes(self, ticket: Ticket | LedgerError, size: int) -> list[Outcome]:
+        try:
+            if isinstance(ticket, LedgerError):
+                raise ticket
+            return self._hydrated(self._running().answers_of(ticket))
+        except LedgerError as error:
+            return [Outcome(position=0, error=error) for _ in range(size)]
 
     def _hydrated(self, answers: Sequence[Outcome | Stored]) -> list[Outcome]:
         stored = [answer for answer in answers if isinstance(answer, Stored)]

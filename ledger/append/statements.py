@@ -22,17 +22,12 @@ _ACCOUNTS, _ORDERS, _EVENTS = ",".join(ACCOUNT_COLUMNS), ",".join(ORDER_COLUMNS)
 
 
 def writing(plan: Plan, *, mysql: bool) -> list[str]:
-    """Return the statements that write what of the plan is not handed over yet; empty when there is nothing to write.
-
-    The commit is left out.
-    """
+    """Return the statements that write what of the plan is not written yet, the commit left out; empty for nothing."""
     if not plan.outcomes:
         return []
     state = plan.state
-    accepted = [each for each in plan.outcomes if each.position is not None]
-    others = [each for each in plan.outcomes if each.position is None]
     statements = [
-        *writing_events(plan.events[plan.handed_over :]),
+        *growing(plan),
         *_insert(
             "details",
             "position,salt,details",
@@ -62,6 +57,22 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
             "reverses_position,position",
             (f"({reverses:d},{position:d})" for reverses, position in plan.reversals),
         ),
+    ]
+    if plan.events:
+        statements.append(
+            f"UPDATE log_head SET position={plan.position:d},recorded_at_us={plan.recorded_at_us:d} WHERE id=1"
+        )
+    return statements
+
+
+def growing(plan: Plan) -> list[str]:
+    """Return the statements that insert the events and outcomes that came to the plan since the last time."""
+    events, outcomes = plan.events[plan.events_written :], plan.outcomes[plan.outcomes_written :]
+    plan.events_written, plan.outcomes_written = len(plan.events), len(plan.outcomes)
+    accepted = [each for each in outcomes if each.position is not None]
+    others = [each for each in outcomes if each.position is None]
+    return [
+        *writing_events(events),
         *_insert("outcomes", "key_digest,fingerprint,position", map(_accepted_row, accepted)),
         *_insert(
             "outcomes",
@@ -69,11 +80,6 @@ def writing(plan: Plan, *, mysql: bool) -> list[str]:
             (_other_row(each.entry, each.refusal, plan.recorded_at_us) for each in others),
         ),
     ]
-    if plan.events:
-        statements.append(
-            f"UPDATE log_head SET position={plan.position:d},recorded_at_us={plan.recorded_at_us:d} WHERE id=1"
-        )
-    return statements
 
 
 def writing_events(events: Sequence[Recorded]) -> list[str]:

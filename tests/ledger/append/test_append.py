@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from ledger import errors, log, state
 from ledger.append import committer, loading
-from ledger.append.group import EVENTS_HANDED_OVER
+from ledger.append.group import PLAN_GROWTH
 from ledger.append.loading import GATHERED_ROWS_MIN
 from ledger.commands import CancelOrder, ChangeLevel, Deduct, OpenAccount, PlaceOrder, ReverseTransaction
 from ledger.ids import new_id
@@ -244,7 +244,7 @@ def test_a_command_that_the_database_rejects_fails_alone(desk: Desk) -> None:
 def test_a_command_that_the_database_rejects_undoes_what_was_written_before_it_was_decided(desk: Desk) -> None:
     account_id = desk.open(recharged_minor=1_000)
     poison = OpenAccount(account_id="cus_" + "x" * 76, currency="C\u20ac")
-    before = [submission(deduction(account_id, 1)) for _ in range(EVENTS_HANDED_OVER + 1)]
+    before = [submission(deduction(account_id, 1)) for _ in range(PLAN_GROWTH + 1)]
 
     outcomes = desk.ledger.append_batch([*before, submission(poison)], atomic=True)
 
