@@ -11,7 +11,8 @@ import redis
 from ledger import codec
 from ledger.accounts import OPEN, SUSPENDED
 from ledger.errors import CorruptLog, ReadUnavailable
-from ledger.events import EVENT_CLASSES, AccountOpened, AccountReactivated, AccountSuspended, Recorded
+from ledger.events import EVENT_CLASSES, AccountOpened, AccountReactivated, AccountSuspended
+from ledger.log import Excerpt
 from projections import generations, keys
 from projections.generations import checkpoint_of
 from projections.redis_clients import reading
@@ -40,16 +41,10 @@ class AccountBalance:
         return self.available_minor + self.held_minor
 
 
-def fold(events: Sequence[Recorded], reader: Reader) -> Step:
+def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     """Return what the events change: each account's last event has its balance. Raises Unappliable."""
-    accounts = list(dict.fromkeys(each.account_id for each in events))
-    stored = reader.fields([(keys.ACCOUNTS, account_id) for account_id in accounts])
-    known = {
-        account_id: (text.split(",")[4], text.split(",")[5])
-        for account_id, text in zip(accounts, stored, strict=True)
-        if text is not None
-    }
-    last: dict[str, Recorded] = {}
+    known = _known(events, reader)
+    last: dict[str, Excerpt] = {}
     for each in events:
         if each.type == AccountOpened.TYPE:
             known[each.account_id] = (_currency(each), OPEN)
@@ -63,18 +58,30 @@ def fold(events: Sequence[Recorded], reader: Reader) -> Step:
     step = Step()
     for account_id, each in last.items():
         currency, status = known[account_id]
-        values = (each.available_minor, each.held_minor, each.version, each.position, currency, status)
-        step.put(keys.ACCOUNTS, account_id, ",".join(map(str, values)))
+        values = f"{each.available_minor},{each.held_minor},{each.version},{each.position},{currency},{status}"
+        step.put(keys.ACCOUNTS, account_id, values)
+        step.noted[account_id] = currency, status
     return step
 
 
-def _currency(event: Recorded) -> str:
+def _known(events: Sequence[Excerpt], reader: Reader) -> dict[str, tuple[str, str]]:
+    """Return currency and status of the events' accounts, as far as they were open before."""
+    accounts = dict.fromkeys(each.account_id for each in events)
+    known = {account_id: reader.recent[account_id] for account_id in accounts if account_id in reader.recent}
+    others = [account_id for account_id in accounts if account_id not in known]
+    stored = reader.fields([(keys.ACCOUNTS, account_id) for account_id in others])
+    for account_id, text in zip(others, stored, strict=True):
+        if text is not None:
+            currency, status = text.split(",")[4:]
+            known[account_id] = currency, status
+    return known
+
+
+def _currency(event: Excerpt) -> str:
     try:
-        opened = codec.decode(event.type, event.schema_version, event.data)
+        return str(codec.content(event.type, event.schema_version, event.data)["currency"])
     except CorruptLog:
         raise Unappliable(event.position, "its data cannot be read") from None
-    assert isinstance(opened, AccountOpened)
-    return opened.currency
 
 
 def read_balances(client: redis.Redis, account_ids: Sequence[str]) -> tuple[int, Mapping[str, AccountBalance]]:

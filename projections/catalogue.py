@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ledger.events import Recorded
+from ledger.log import Excerpt
 from projections import balances, orders, transactions
 from projections.steps import Reader, Step
 
-Fold = Callable[[Sequence[Recorded], Reader], Step]
+Fold = Callable[[Sequence[Excerpt], Reader], Step]
 
 FOLDS: Mapping[str, Fold] = {
     balances.NAME: balances.fold,

@@ -81,7 +81,7 @@ class _Reference:
         while self.position < position:
             limit = min(self.batch_events, position - self.position)
             with self.engine.connect() as connection:
-                events = log.events_after(connection, self.position, limit)
+                events = log.excerpts_after(connection, self.position, limit)
             if not events:
                 raise ReadUnavailable(reason="the read model is ahead of the log")
             self.model.apply(self.fold(events, self.model))

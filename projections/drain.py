@@ -13,11 +13,12 @@ import sqlalchemy as sa
 import structlog
 
 from ledger import log
-from ledger.events import Recorded
+from ledger.log import Excerpt
 from projections import generations
 from projections.catalogue import fold_of
 from projections.context import Context, context
 from projections.generations import Checkpoint, Generation
+from projections.recent import Recent
 from projections.steps import Step, Unappliable
 from projections.wake import clear_flag, wake
 
@@ -57,8 +58,10 @@ def drain_with(use: Context, name: str, *, run_s: float = RUN_S, linger_s: float
             idle_until_s = now_s + linger_s
 
 
-def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: int) -> int | None:
-    """Apply one batch to the live generation, making one when there is none.
+def drain_once(
+    engine: sa.Engine, client: redis.Redis, name: str, batch_events: int, recent: Recent | None = None
+) -> int | None:
+    """Apply one batch to the live generation, making one when there is none. `recent` is kept from batch to batch.
 
     Return how many events were applied, by whomever; 0: none are left; None: it is stopped.
     """
@@ -72,9 +75,9 @@ def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: 
         return None
     with engine.connect() as connection:
         # The event at the checkpoint comes along to see that this is the log the read model was made from.
-        events = log.events_after(connection, max(0, checkpoint.position - 1), batch_events + 1)
+        events = log.excerpts_after(connection, max(0, checkpoint.position - 1), batch_events + 1)
         if checkpoint.position > 0:
-            if not events or events[0].position != checkpoint.position or events[0].leaf_hash.hex() != checkpoint.leaf:
+            if not events or events[0].position != checkpoint.position or events[0].leaf != checkpoint.leaf:
                 if _is_another_log(connection, checkpoint):
                     _log.warning("read-model-of-another-log", projection=name, position=checkpoint.position)
                     generations.start(client, name, instead_of=live.generation)
@@ -84,7 +87,7 @@ def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: 
             events = events[1:]
     events = events[:batch_events]
     try:
-        return apply_batch(live, checkpoint, events)
+        return apply_batch(live, checkpoint, events, recent)
     except (ValueError, TypeError, LookupError):
         # What Redis holds is not what a step wrote. Only a rebuild helps, and a person should know why.
         _log.exception("read-model-damaged", projection=name, position=checkpoint.position)
@@ -96,7 +99,9 @@ def drain_once(engine: sa.Engine, client: redis.Redis, name: str, batch_events: 
         return None
 
 
-def apply_batch(generation: Generation, checkpoint: Checkpoint, events: Sequence[Recorded]) -> int:
+def apply_batch(
+    generation: Generation, checkpoint: Checkpoint, events: Sequence[Excerpt], recent: Recent | None = None
+) -> int:
     """Apply events that follow the checkpoint, up to the first that cannot be; return how many.
 
     Raises Unappliable when that is the very first one.
@@ -106,15 +111,22 @@ def apply_batch(generation: Generation, checkpoint: Checkpoint, events: Sequence
         if events:
             raise Unappliable(checkpoint.position + 1, "it is missing in the log")
         return 0
+    recent = recent or Recent()
+    generation.recent = recent.at(generation, checkpoint)
     step, follow = _fold(generation, follow)
-    last = follow[-1]
-    after = Checkpoint(position=last.position, leaf=last.leaf_hash.hex(), at_us=last.recorded_at_us)
-    generation.apply(step, before=checkpoint, after=after)
+    after = checkpoint_at(follow[-1])
     # When it was not applied, someone else was faster, and there is something to look for all the same.
+    if generation.apply(step, before=checkpoint, after=after):
+        recent.keep(generation, checkpoint, step.noted, after)
     return len(follow)
 
 
-def _fold(generation: Generation, events: list[Recorded]) -> tuple[Step, list[Recorded]]:
+def checkpoint_at(event: Excerpt) -> Checkpoint:
+    """Return the checkpoint of a read model whose last event this is."""
+    return Checkpoint(position=event.position, leaf=event.leaf, at_us=event.recorded_at_us)
+
+
+def _fold(generation: Generation, events: list[Excerpt]) -> tuple[Step, list[Excerpt]]:
     fold = fold_of(generation.name)
     try:
         return fold(events, generation), events

@@ -6,10 +6,10 @@ live generation goes too, and the next drain starts another one from the beginni
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -21,6 +21,8 @@ from projections.steps import Step
 
 READ_VALUES_MAX = 2_000
 """Values read in one step of Redis."""
+SCRIPTS_MAX = 32
+"""Scripts whose digest is remembered for a client."""
 DELETE_KEYS_MAX = 500
 """Keys deleted in one go, so that no other client waits long."""
 
@@ -40,11 +42,12 @@ def script(name: str) -> str:
     return (Path(__file__).parent / f"{name}.lua").read_text()
 
 
-def run_script(client: redis.Redis, name: str, script_keys: Sequence[str], arguments: Sequence[str]) -> Any:
+def run_script(client: redis.Redis, name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """Run one of the package's scripts, loading it when Redis does not know it (any more)."""
-    return _registered(client, name)(keys=list(script_keys), args=list(arguments))
+    return _registered(client, name)(keys=script_keys, args=arguments)
 
 
+@lru_cache(SCRIPTS_MAX)
 def _registered(client: redis.Redis, name: str) -> Any:
     return client.register_script(script(name))
 
@@ -57,6 +60,7 @@ class Generation:
         self.name = name
         self.generation = generation
         self.prefix = keys.data(name, generation)
+        self.recent: Mapping[Any, Any] = {}
 
     def checkpoint(self) -> Checkpoint | None:
         """Return how far it is; None when it is gone."""
@@ -78,8 +82,8 @@ class Generation:
         """Read in one script: a pipeline costs the client more for each command than Redis for doing it."""
         found: list[str | None] = []
         for start in range(0, len(wanted), READ_VALUES_MAX):
-            texts = json.dumps([each for pair in wanted[start : start + READ_VALUES_MAX] for each in pair])
-            values = run_script(self.client, "read", [], [self.prefix, command, texts])
+            flat = chain.from_iterable(wanted[start : start + READ_VALUES_MAX])
+            values = run_script(self.client, "read", [], [self.prefix, command, *flat])
             found += [None if value is None else value.decode() for value in values]
         return found
 
@@ -89,7 +93,7 @@ class Generation:
             self.client,
             "apply",
             [keys.checkpoint(self.name, self.generation)],
-            [str(before.position), str(after.position), after.leaf, str(after.at_us), step.commands(self.prefix)],
+            [before.position, after.position, after.leaf, after.at_us, self.prefix, step.writes()],
         )
         return bool(done)
 

@@ -5,13 +5,8 @@ Raising the schema version makes every read model anew, beside what an older pro
 
 from __future__ import annotations
 
-from zlib import crc32
-
 PREFIX = "ol"
-SCHEMA_VERSION = 1
-BUCKET_DOCUMENTS = 100
-"""Documents in one hash: many small keys cost more memory than few of this size."""
-ID_BUCKETS = 65_536
+SCHEMA_VERSION = 2
 
 
 def flag(target: str) -> str:
@@ -49,29 +44,5 @@ def builder(name: str, generation: str) -> str:
     return data(name, generation) + "builder"
 
 
-def document_bucket(number: int) -> str:
-    """The hash (below `data`) of the document with this number."""
-    return f"d:{number // BUCKET_DOCUMENTS}"
-
-
-def id_bucket(text: str) -> str:
-    """The hash (below `data`) in which this id is looked up."""
-    return f"i:{crc32(text.encode()) % ID_BUCKETS}"
-
-
-def by_time(kind: str, *parts: str) -> str:
-    """The sorted set (below `data`) of the numbers of documents of a kind, by position."""
-    return ":".join(("t", kind, *parts))
-
-
-def by_amount(kind: str, *parts: str) -> str:
-    """The lexicographic set (below `data`) of amounts and numbers of documents of a kind."""
-    return ":".join(("a", kind, *parts))
-
-
-REFERENCES = "r"
-"""The lexicographic set (below `data`) of folded references, each followed by a zero byte and the number."""
-TALLY = "n"
-"""The hash (below `data`) of counters."""
 ACCOUNTS = "accounts"
 """The hash (below `data`) of balances by account."""

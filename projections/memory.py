@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from projections.order_layout import SEGMENT_MAX
@@ -17,6 +17,8 @@ class MemoryModel:
         self.sets: dict[str, dict[str, int]] = {}
         self.lists: dict[str, list[str]] = {}
         self.bitmaps: dict[str, set[int]] = {}
+        # Nothing: every comparison reads what a step left.
+        self.recent: Mapping[Any, Any] = {}
 
     def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
         """Return the value of each (hash, field)."""
@@ -31,18 +33,15 @@ class MemoryModel:
         """Do what the script does in Redis."""
         for key, values in step.hashes.items():
             self.hashes.setdefault(key, {}).update(values)
-        for key, members in step.sets.items():
-            kept = self.sets.setdefault(key, {})
-            for member, score in members.items():
-                if score is None:
-                    kept.pop(member, None)
-                else:
-                    kept[member] = int(score)
-
+        for key, pairs in step.joined.items():
+            fields = self.hashes.setdefault(key, {})
+            for field, value in pairs:
+                fields[field] = f"{fields[field]},{value}" if field in fields else value
         for key, texts in step.pushed.items():
             self.lists.setdefault(key, []).extend(texts)
-        for (key, index), value in step.replaced.items():
-            self.lists[key][index] = value
+        for key, items in step.replaced.items():
+            for index, value in items.items():
+                self.lists[key][index] = value
         for key, bits in step.bits.items():
             for bit, is_set in bits.items():
                 (set.add if is_set else set.discard)(self.bitmaps.setdefault(key, set()), bit)

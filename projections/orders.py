@@ -7,29 +7,29 @@ in lists and sorted indexes, its status in bitmaps and counters; see projections
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import get_args
 
 from ledger import codec
 from ledger.errors import CorruptLog
-from ledger.events import EVENT_CLASSES, Event, OrderEvent, Recorded
+from ledger.events import EVENT_CLASSES, OrderEvent, OrderPlaced
+from ledger.log import Excerpt
 from ledger.orders import evolve
 from projections import order_documents, order_layout
 from projections.order_documents import ACCOUNT_PREFIX, STATUS_CODES, OrderDocument, folded, shortened
 from projections.steps import Reader, Step, Unappliable
 
 NAME = "orders"
-_ORDER_TYPES = frozenset(each.TYPE for each in get_args(OrderEvent))
+_ORDER_CLASSES: dict[str, type[OrderEvent]] = {each.TYPE: each for each in get_args(OrderEvent)}
 
 
-def fold(events: Sequence[Recorded], reader: Reader) -> Step:
+def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     """Return what the events change. Raises Unappliable."""
     relevant = [(each, event) for each in events if (event := _event(each)) is not None]
-    before, count = _stored(reader, list(dict.fromkeys(str(each.order_id) for each, _ in relevant)))
-    after = dict(before)
+    before, count = _before(relevant, reader)
+    after: dict[str, OrderDocument] = {}
     for each, event in relevant:
         order_id = str(each.order_id)
-        known = after.get(order_id)
+        known = after.get(order_id) or before.get(order_id)
         try:
             order = evolve(
                 None if known is None else known.order,
@@ -42,40 +42,55 @@ def fold(events: Sequence[Recorded], reader: Reader) -> Step:
             raise Unappliable(each.position, "its order was never placed") from None
         if known is None:
             count += 1
-            after[order_id] = OrderDocument(
-                number=count, order=order, placed_at_us=each.recorded_at_us, updated_at_us=each.recorded_at_us
-            )
+            number, placed_at_us = count, each.recorded_at_us
         else:
-            after[order_id] = replace(known, order=order, updated_at_us=each.recorded_at_us)
+            number, placed_at_us = known.number, known.placed_at_us
+        after[order_id] = OrderDocument(
+            number=number, order=order, placed_at_us=placed_at_us, updated_at_us=each.recorded_at_us
+        )
     step = Step()
     for order_id, document in after.items():
         _write(step, before.get(order_id), document)
-    _write_ids(step, [document for order_id, document in after.items() if order_id not in before], reader)
     if relevant:
         step.put(*order_layout.COUNT, str(count))
+    step.noted.update(after)
+    step.noted[order_layout.COUNT] = count
     return step
 
 
-def _event(recorded: Recorded) -> OrderEvent | None:
-    if recorded.type not in EVENT_CLASSES:
-        raise Unappliable(recorded.position, "its type is unknown")
-    if recorded.type not in _ORDER_TYPES:
+def _event(excerpt: Excerpt) -> OrderEvent | None:
+    event_class = _ORDER_CLASSES.get(excerpt.type)
+    if event_class is None:
+        if excerpt.type not in EVENT_CLASSES:
+            raise Unappliable(excerpt.position, "its type is unknown")
         return None
+    if excerpt.order_id is None:
+        raise Unappliable(excerpt.position, "it names no order")
     try:
-        event: Event = codec.decode(recorded.type, recorded.schema_version, recorded.data)
+        return event_class(**codec.content(excerpt.type, excerpt.schema_version, excerpt.data))
     except CorruptLog:
-        raise Unappliable(recorded.position, "its data cannot be read") from None
-    if recorded.order_id is None or not isinstance(event, OrderEvent):
-        raise Unappliable(recorded.position, "it names no order")
-    return event
+        raise Unappliable(excerpt.position, "its data cannot be read") from None
 
 
-def _stored(reader: Reader, order_ids: list[str]) -> tuple[dict[str, OrderDocument], int]:
-    """Return the orders among these that are known, and how many orders there are."""
-    count, *found = reader.fields([order_layout.COUNT, *map(order_layout.id_field, order_ids)])
+def _before(
+    relevant: Sequence[tuple[Excerpt, OrderEvent]], reader: Reader
+) -> tuple[dict[str, OrderDocument], int]:
+    """Return the orders among these that were placed before, and how many orders there are."""
+    placed = {each.order_id for each, event in relevant if isinstance(event, OrderPlaced)}
+    earlier = list(dict.fromkeys(str(each.order_id) for each, _ in relevant if each.order_id not in placed))
+    found = {order_id: reader.recent[order_id] for order_id in earlier if order_id in reader.recent}
+    unknown = [order_id for order_id in earlier if order_id not in found]
+    count = reader.recent.get(order_layout.COUNT)
+    if count is None:
+        count = int(reader.fields([order_layout.COUNT])[0] or 0)
+    return found | _stored(reader, unknown), count
+
+
+def _stored(reader: Reader, order_ids: list[str]) -> dict[str, OrderDocument]:
+    fields = reader.fields([order_layout.id_field(each) for each in order_ids])
     numbers = [
         (order_id, int(each))
-        for order_id, text in zip(order_ids, found, strict=True)
+        for order_id, text in zip(order_ids, fields, strict=True)
         if text
         for each in text.split(",")
     ]
@@ -85,17 +100,7 @@ def _stored(reader: Reader, order_ids: list[str]) -> tuple[dict[str, OrderDocume
         # Ids may share a CRC; the document tells them apart.
         if line is not None and (document := order_documents.decode(number, line)).order.order_id == order_id:
             documents[order_id] = document
-    return documents, int(count or 0)
-
-
-def _write_ids(step: Step, placed: Sequence[OrderDocument], reader: Reader) -> None:
-    """Lead from the ids' CRCs to the numbers; a CRC that several ids share leads to all of theirs."""
-    fields = [order_layout.id_field(each.order.order_id) for each in placed]
-    known = dict(zip(fields, reader.fields(fields), strict=True))
-    for field, document in zip(fields, placed, strict=True):
-        before = known[field]
-        known[field] = str(document.number) if before is None else f"{before},{document.number}"
-        step.put(*field, str(known[field]))
+    return documents
 
 
 def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> None:
@@ -108,6 +113,8 @@ def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> No
     account = shortened(order.account_id, ACCOUNT_PREFIX)
     if before is None:
         step.push(part, line)
+        # A CRC that several ids share leads to all of their numbers.
+        step.join(*order_layout.id_field(order.order_id), str(number))
         step.push(order_layout.of_account(account), str(number))
         step.push(order_layout.of_product(order.product), str(number))
         step.index(order_layout.AMOUNTS, order_layout.amount_member(order.amount_minor, number))

@@ -16,6 +16,7 @@ from projections import generations, keys
 from projections.catalogue import fold_of
 from projections.drain import apply_batch
 from projections.generations import Checkpoint, Generation
+from projections.recent import Recent
 
 BUILDER_S = 120
 """How long a generation may go without progress before it counts as abandoned."""
@@ -82,13 +83,13 @@ def drop_abandoned(client: redis.Redis, name: str) -> int:
 
 def _fill(engine: sa.Engine, new: Generation, batch_events: int) -> int:
     """Apply the log from its beginning to its end; what is appended after that, the drain applies."""
-    checkpoint = BEGINNING
+    checkpoint, recent = BEGINNING, Recent()
     while True:
         with engine.connect() as connection:
-            events = log.events_after(connection, checkpoint.position, batch_events)
+            events = log.excerpts_after(connection, checkpoint.position, batch_events)
         if not events:
             return checkpoint.position
-        apply_batch(new, checkpoint, events)
+        apply_batch(new, checkpoint, events, recent)
         _mark(new)
         found = new.checkpoint()
         if found is None or found.position <= checkpoint.position:

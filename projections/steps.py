@@ -1,17 +1,19 @@
-"""What a batch of events changes in a read model, as a few kinds of writes that may be repeated without harm.
+"""What a batch of events changes in a read model, as a few kinds of writes.
 
-Keys are relative to the generation. The same write is applied to Redis by one script, and to plain dictionaries when
+Keys are relative to the generation. The same writes are applied to Redis by one script, and to plain dictionaries when
 the log is folded beside it for comparison.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 ARGUMENTS_MAX = 1_000
-"""Arguments of one command inside the script; Lua's stack ends at a few thousand."""
+"""Arguments of one write; Lua's stack ends at a few thousand."""
 
 
 class Unappliable(Exception):
@@ -26,6 +28,10 @@ class Unappliable(Exception):
 class Reader(Protocol):
     """The read model as it stands before a step."""
 
+    @property
+    def recent(self) -> Mapping[Any, Any]:
+        """What earlier folds noted and is still so; it may always be empty."""
+
     def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
         """Return the value of each (hash, field)."""
 
@@ -34,28 +40,28 @@ class Reader(Protocol):
 
 
 class Step:
-    """The writes of one batch; the last write to a field or member wins."""
+    """The writes of one batch; the last write to a field or item wins.
+
+    `noted` is what a fold wants to find in the next reader's `recent` instead of reading it.
+    """
 
     def __init__(self) -> None:
         self.hashes: dict[str, dict[str, str]] = {}
-        self.sets: dict[str, dict[str, str | None]] = {}
+        self.joined: dict[str, list[tuple[str, str]]] = {}
         self.pushed: dict[str, list[str]] = {}
-        self.replaced: dict[tuple[str, int], str] = {}
+        self.replaced: dict[str, dict[int, str]] = {}
         self.bits: dict[str, dict[int, int]] = {}
         self.changes: dict[str, dict[str, int]] = {}
         self.indexed: dict[str, list[str]] = {}
+        self.noted: dict[Any, Any] = {}
 
     def put(self, key: str, field: str, value: str) -> None:
         """Set a field of a hash."""
         self.hashes.setdefault(key, {})[field] = value
 
-    def add(self, key: str, score: int, member: str) -> None:
-        """Put a member in a sorted set."""
-        self.sets.setdefault(key, {})[member] = str(score)
-
-    def remove(self, key: str, member: str) -> None:
-        """Take a member out of a sorted set."""
-        self.sets.setdefault(key, {})[member] = None
+    def join(self, key: str, field: str, value: str) -> None:
+        """Append to a field of a hash, after a comma if there is something."""
+        self.joined.setdefault(key, []).append((field, value))
 
     def push(self, key: str, value: str) -> None:
         """Append to a list."""
@@ -63,7 +69,7 @@ class Step:
 
     def replace(self, key: str, index: int, value: str) -> None:
         """Set an item of a list that is there."""
-        self.replaced[key, index] = value
+        self.replaced.setdefault(key, {})[index] = value
 
     def mark(self, key: str, bit: int, *, is_set: bool) -> None:
         """Set or clear a bit of a bitmap."""
@@ -78,34 +84,37 @@ class Step:
         """Put a member in a sorted index."""
         self.indexed.setdefault(name, []).append(member)
 
-    def commands(self, prefix: str) -> str:
-        """Return the writes as JSON for the script, with whole keys."""
-        found: list[list[Any]] = []
+    def writes(self) -> str:
+        """Return the writes as JSON for the script: of each its action, key and number of arguments, then these.
+
+        One flat list, because arguments of their own, or lists inside, cost Python and Lua more than the writes do.
+        """
+        found: list[Any] = []
         for key, values in self.hashes.items():
-            _append(found, ["HSET", prefix + key], [text for pair in values.items() for text in pair])
-        for key, members in self.sets.items():
-            _append(
-                found,
-                ["ZADD", prefix + key],
-                [text for member, score in members.items() if score is not None for text in (score, member)],
-            )
-            _append(found, ["ZREM", prefix + key], [member for member, score in members.items() if score is None])
+            _append(found, "HSET", key, _flat(values.items()))
+        for key, pairs in self.joined.items():
+            _append(found, "join", key, _flat(pairs))
         for key, texts in self.pushed.items():
-            _append(found, ["RPUSH", prefix + key], texts)
-        found += [["LSET", prefix + key, str(index), value] for (key, index), value in self.replaced.items()]
-        found += [["bits", prefix + key, *_flat(bits.items())] for key, bits in self.bits.items()]
+            _append(found, "RPUSH", key, texts)
+        for key, items in self.replaced.items():
+            _append(found, "items", key, _flat(items.items()))
+        for key, bits in self.bits.items():
+            _append(found, "bits", key, _flat(bits.items()))
         for key, changes in self.changes.items():
-            changed = [each for item in changes.items() if item[1] for each in item]
-            if changed:
-                found.append(["counts", prefix + key, *changed])
-        found += [["index", prefix + name, *members] for name, members in self.indexed.items()]
-        return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+            _append(found, "counts", key, _flat([each for each in changes.items() if each[1]]))
+        for name, members in self.indexed.items():
+            _append(found, "index", name, members)
+        return _encode(found)
 
 
 def _flat(pairs: Iterable[tuple[object, object]]) -> list[object]:
-    return [each for pair in pairs for each in pair]
+    return list(chain.from_iterable(pairs))
 
 
-def _append(commands: list[list[Any]], head: list[str], arguments: list[str]) -> None:
-    starts = range(0, len(arguments), ARGUMENTS_MAX)
-    commands.extend([*head, *arguments[start : start + ARGUMENTS_MAX]] for start in starts)
+def _append(found: list[Any], action: str, key: str, arguments: Sequence[object]) -> None:
+    if len(arguments) <= ARGUMENTS_MAX:
+        if arguments:
+            found += (action, key, len(arguments), *arguments)
+        return
+    for start in range(0, len(arguments), ARGUMENTS_MAX):
+        _append(found, action, key, arguments[start : start + ARGUMENTS_MAX])

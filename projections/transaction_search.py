@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import redis
 
-from projections import keys, transactions, walk
-from projections.generations import Generation
-from projections.transactions import CUSTOMER, LUA_PLACE, NAME, TYPE, TYPES, Transaction
-from projections.walk import (
-    LISTED_MAX,
-    SOURCES_MAX,
-    Condition,
-    Walk,
-    numbers_of_reference,
-    one_of,
-    reference_condition,
-)
+from projections import transaction_layout, walk
+from projections.order_documents import ACCOUNT_PREFIX, ORDER_PREFIX, folded, shortened
+from projections.transaction_documents import TYPE_CODES, Transaction
+from projections.transactions import NAME
 
 Sort = Literal["newest", "oldest"]
 LIMIT_MAX = 500
+LISTED_MAX = 1_000
+"""Orders looked up one by one at most."""
+SOURCES_MAX = 300
+"""Lists of customers merged at most; more are looked up document by document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,73 +71,86 @@ def search(
     if not 1 <= limit <= LIMIT_MAX:
         raise ValueError(f"limit must be 1 to {LIMIT_MAX}")
 
-    def walk_of(live: Generation) -> Walk:
-        sources, listed = _sources(live, filters)
-        return Walk(
-            sources=sources,
-            listed=[(str(each), each) for each in listed],
-            conditions=_conditions(filters),
-            descending=sort == "newest",
-            low=filters.position_from,
-            high=filters.position_to,
-        )
-
-    found = walk.page(client, NAME, walk_of, limit=limit + 1, after=after)
-    documents = [transactions.decode(text) for text in found.texts]
-    following = found.next
+    request = _request(filters, descending=sort == "newest")
+    if after is not None:
+        walk.go_on_after(request, int(after))
+    found = walk.page(client, NAME, request, limit=limit + 1)
+    documents, following = found.transactions, found.next
     if len(documents) > limit:
         documents = documents[:limit]
-        following = str(documents[-1].position)
-    return TransactionPage(transactions=documents, next=following, position=found.position)
+        following = documents[-1].position
+    return TransactionPage(
+        transactions=documents, next=None if following is None else str(following), position=found.position
+    )
 
 
-def _sources(live: Generation, filters: TransactionFilters) -> tuple[list[str], list[int]]:
-    """Return the sets, and the positions looked up one by one, that hold together every one that can match."""
+def _request(filters: TransactionFilters, *, descending: bool) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "descending": descending,
+        "filter": _compared(filters),
+        "sources": [each for each in _sources(filters) if each is not None],
+    }
+    if filters.position_from is not None:
+        request["position_from"] = filters.position_from
+    if filters.position_to is not None:
+        request["position_to"] = filters.position_to
+    return request
+
+
+def _sources(filters: TransactionFilters) -> Iterator[dict[str, Any] | None]:
+    """Yield the sources of which each holds every transaction that can match."""
     if filters.order_id is not None:
-        return [], _positions_of_orders(live, [filters.order_id])
-    for reference, is_whole in ((filters.reference, True), (filters.reference_prefix, False)):
-        if reference is not None:
-            numbers = numbers_of_reference(live, reference, is_whole=is_whole)
-            if len(numbers) <= LISTED_MAX:
-                return [], numbers
-    if filters.customer_ids is not None and len(filters.customer_ids) <= SOURCES_MAX:
-        return [keys.by_time(CUSTOMER, each) for each in dict.fromkeys(filters.customer_ids)], []
-    if filters.text is not None:
-        text = filters.text
-        numbers = _positions_of_orders(live, text.order_ids[: LISTED_MAX + 1])
-        for prefix in text.reference_prefixes:
-            if len(numbers) <= LISTED_MAX:
-                numbers += numbers_of_reference(live, prefix, is_whole=False)
-        if len(numbers) <= LISTED_MAX and len(text.customer_ids) <= SOURCES_MAX:
-            return [keys.by_time(CUSTOMER, each) for each in dict.fromkeys(text.customer_ids)], numbers
-    return [keys.by_time(TYPE, each) for each in TYPES if filters.types is None or each in filters.types], []
-
-
-def _positions_of_orders(live: Generation, order_ids: Sequence[str]) -> list[int]:
-    texts = live.fields([(keys.id_bucket(each), each) for each in order_ids])
-    return [int(number) for text in texts if text is not None for number in text.split(",")]
-
-
-def _conditions(filters: TransactionFilters) -> list[Condition]:
-    conditions: list[Condition] = [
-        ["range", LUA_PLACE["position"], filters.position_from, filters.position_to],
-        ["range", LUA_PLACE["amount_minor"], filters.amount_min_minor, filters.amount_max_minor],
-    ]
-    if filters.customer_ids is not None:
-        conditions.append(one_of(LUA_PLACE["account_id"], filters.customer_ids))
-    if filters.types is not None:
-        conditions.append(one_of(LUA_PLACE["type"], filters.types))
-    if filters.order_id is not None:
-        conditions.append(one_of(LUA_PLACE["order_id"], [filters.order_id]))
+        yield _source(order_ids=[filters.order_id])
     if filters.reference is not None:
-        conditions.append(reference_condition("equal", LUA_PLACE, filters.reference))
+        # The number that follows the zero byte is hexadecimal, and "g" comes after any.
+        start = folded(filters.reference) + "\0"
+        yield _source(ranges=[[start, start + "g"]])
     if filters.reference_prefix is not None:
-        conditions.append(reference_condition("prefix", LUA_PLACE, filters.reference_prefix))
+        yield _source(ranges=[[folded(filters.reference_prefix)]])
+    if filters.customer_ids is not None:
+        yield _source(customer_ids=filters.customer_ids)
+    if filters.types is not None:
+        codes = dict.fromkeys(TYPE_CODES[each] for each in filters.types if each in TYPE_CODES)
+        yield {"ids": [], "parts": [transaction_layout.of_type(each) for each in codes], "ranges": []}
     if filters.text is not None:
-        alternatives = [
-            one_of(LUA_PLACE["order_id"], filters.text.order_ids),
-            one_of(LUA_PLACE["account_id"], filters.text.customer_ids),
-            *(reference_condition("prefix", LUA_PLACE, each) for each in filters.text.reference_prefixes),
-        ]
-        conditions.append(["any", alternatives])
-    return conditions
+        ranges = [[folded(each)] for each in filters.text.reference_prefixes]
+        yield _source(order_ids=filters.text.order_ids, customer_ids=filters.text.customer_ids, ranges=ranges)
+
+
+def _source(
+    *, order_ids: Sequence[str] = (), customer_ids: Sequence[str] = (), ranges: Sequence[list[str]] = ()
+) -> dict[str, Any] | None:
+    if len(order_ids) > LISTED_MAX or len(customer_ids) > SOURCES_MAX:
+        return None
+    accounts = dict.fromkeys(shortened(each, ACCOUNT_PREFIX) for each in customer_ids)
+    return {
+        "ids": [transaction_layout.id_field(each) for each in dict.fromkeys(order_ids)],
+        "parts": [transaction_layout.of_account(each) for each in accounts],
+        "ranges": ranges,
+    }
+
+
+def _compared(filters: TransactionFilters) -> dict[str, Any]:
+    """Return what documents are compared with; time is compared by number."""
+    found: dict[str, Any] = {"amount_min": filters.amount_min_minor, "amount_max": filters.amount_max_minor}
+    if filters.customer_ids is not None:
+        found["accounts"] = _any_of(filters.customer_ids, ACCOUNT_PREFIX)
+    if filters.types is not None:
+        found["types"] = {TYPE_CODES[each]: True for each in filters.types if each in TYPE_CODES}
+    if filters.order_id is not None:
+        found["order"] = shortened(filters.order_id, ORDER_PREFIX)
+    if filters.reference is not None:
+        found["reference"] = folded(filters.reference)
+    if filters.reference_prefix is not None:
+        found["prefixes"] = [folded(filters.reference_prefix)]
+    if filters.text is not None:
+        found["text"] = {
+            "orders": _any_of(filters.text.order_ids, ORDER_PREFIX),
+            "accounts": _any_of(filters.text.customer_ids, ACCOUNT_PREFIX),
+            "prefixes": [folded(each) for each in filters.text.reference_prefixes],
+        }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _any_of(identifiers: Sequence[str], prefix: str) -> dict[str, bool]:
+    return dict.fromkeys((shortened(each, prefix) for each in identifiers), True)
