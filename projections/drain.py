@@ -16,6 +16,7 @@ from ledger import log
 from ledger.log import Excerpt
 from projections import generations
 from projections.catalogue import fold_of
+from projections.catch_up import batches_after, catch_up, checkpoint_at
 from projections.context import Context, context
 from projections.generations import Checkpoint, Generation
 from projections.recent import Recent
@@ -119,11 +120,6 @@ def apply_batch(
     if generation.apply(step, before=checkpoint, after=after):
         recent.keep(generation, checkpoint, step.noted, after)
     return len(follow)
-
-
-def checkpoint_at(event: Excerpt) -> Checkpoint:
-    """Return the checkpoint of a read model whose last event this is."""
-    return Checkpoint(position=event.position, leaf=event.leaf, at_us=event.recorded_at_us)
 
 
 def _fold(generation: Generation, events: list[Excerpt]) -> tuple[Step, list[Excerpt]]:

@@ -125,10 +125,15 @@ def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> No
         step.replace(part, index, line)
         if before.order.status == order.status:
             return
-    counters = order_layout.counts(), order_layout.counts(account), order_layout.counts(product=order.product)
+    counters = [
+        step.changes[order_layout.counts()],
+        step.changes[order_layout.counts(account)],
+        step.changes[order_layout.counts(product=order.product)],
+    ]
     for document, change in ((before, -1), (after, 1)):
         if document is not None:
             code = STATUS_CODES[document.order.status]
-            step.mark(*order_layout.status_bit(code, number), is_set=change == 1)
+            bits, bit = order_layout.status_bit(code, number)
+            step.mark(bits, bit, is_set=change == 1)
             for counter in counters:
-                step.count(counter, code, change)
+                counter[code] += change

@@ -14,6 +14,7 @@ import structlog
 from ledger import log
 from projections import generations, keys
 from projections.catalogue import fold_of
+from projections.catch_up import batches_after, catch_up
 from projections.drain import apply_batch
 from projections.generations import Checkpoint, Generation
 from projections.recent import Recent
@@ -85,16 +86,18 @@ def _fill(engine: sa.Engine, new: Generation, batch_events: int) -> int:
     """Apply the log from its beginning to its end; what is appended after that, the drain applies."""
     checkpoint, recent = BEGINNING, Recent()
     while True:
-        with engine.connect() as connection:
-            events = log.excerpts_after(connection, checkpoint.position, batch_events)
-        if not events:
-            return checkpoint.position
-        apply_batch(new, checkpoint, events, recent)
-        _mark(new)
+        batches = batches_after(engine, checkpoint.position, batch_events)
+        catch_up(new, checkpoint, batches, recent, applied=lambda: _mark(new))
         found = new.checkpoint()
-        if found is None or found.position <= checkpoint.position:
+        if found is None or found.position < checkpoint.position:
             raise RebuildLost(f"Redis lost the new {new.name}")
         checkpoint = found
+        with engine.connect() as connection:
+            events = log.excerpts_after(connection, checkpoint.position, batch_events)
+        # Nothing is left but what was appended meanwhile, or what cannot be applied: that is told here.
+        if apply_batch(new, checkpoint, events, recent) == 0:
+            return checkpoint.position
+        _mark(new)
 
 
 def _mark(new: Generation) -> None:

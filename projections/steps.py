@@ -7,6 +7,7 @@ the log is folded beside it for comparison.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
@@ -46,43 +47,42 @@ class Step:
     """
 
     def __init__(self) -> None:
-        self.hashes: dict[str, dict[str, str]] = {}
-        self.joined: dict[str, list[tuple[str, str]]] = {}
-        self.pushed: dict[str, list[str]] = {}
-        self.replaced: dict[str, dict[int, str]] = {}
-        self.bits: dict[str, dict[int, int]] = {}
-        self.changes: dict[str, dict[str, int]] = {}
-        self.indexed: dict[str, list[str]] = {}
+        self.hashes: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self.joined: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        self.pushed: defaultdict[str, list[str]] = defaultdict(list)
+        self.replaced: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        self.bits: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self.changes: defaultdict[str, defaultdict[str, int]] = defaultdict(_counters)
+        self.indexed: defaultdict[str, list[str]] = defaultdict(list)
         self.noted: dict[Any, Any] = {}
 
     def put(self, key: str, field: str, value: str) -> None:
         """Set a field of a hash."""
-        self.hashes.setdefault(key, {})[field] = value
+        self.hashes[key][field] = value
 
     def join(self, key: str, field: str, value: str) -> None:
         """Append to a field of a hash, after a comma if there is something."""
-        self.joined.setdefault(key, []).append((field, value))
+        self.joined[key].append((field, value))
 
     def push(self, key: str, value: str) -> None:
         """Append to a list."""
-        self.pushed.setdefault(key, []).append(value)
+        self.pushed[key].append(value)
 
     def replace(self, key: str, index: int, value: str) -> None:
         """Set an item of a list that is there."""
-        self.replaced.setdefault(key, {})[index] = value
+        self.replaced[key][index] = value
 
     def mark(self, key: str, bit: int, *, is_set: bool) -> None:
         """Set or clear a bit of a bitmap."""
-        self.bits.setdefault(key, {})[bit] = int(is_set)
+        self.bits[key][bit] = int(is_set)
 
     def count(self, key: str, field: str, change: int) -> None:
         """Add to a counter; one that comes to zero is removed."""
-        changes = self.changes.setdefault(key, {})
-        changes[field] = changes.get(field, 0) + change
+        self.changes[key][field] += change
 
     def index(self, name: str, member: str) -> None:
         """Put a member in a sorted index."""
-        self.indexed.setdefault(name, []).append(member)
+        self.indexed[name].append(member)
 
     def writes(self) -> str:
         """Return the writes as JSON for the script: of each its action, key and number of arguments, then these.
@@ -105,6 +105,10 @@ class Step:
         for name, members in self.indexed.items():
             _append(found, "index", name, members)
         return _encode(found)
+
+
+def _counters() -> defaultdict[str, int]:
+    return defaultdict(int)
 
 
 def _flat(pairs: Iterable[tuple[object, object]]) -> list[object]:

@@ -83,19 +83,13 @@ class Transaction:
 
 
 def encode(
-    event: Excerpt,
-    *,
-    changes_minor: tuple[int, int],
-    currency: str,
-    reference: str | None,
-    reverses_position: int | None,
+    event: Excerpt, available: int, held: int, currency: str, reference: str | None, reverses_position: int | None
 ) -> str:
-    """Return the document of an event; the changes are those of available and of held money.
+    """Return the document of an event that changed available and held money by so much.
 
     Raises ValueError when a field does not fit.
     """
     code = TYPE_CODES[event.type]
-    available, held = changes_minor
     amount = max(abs(available), abs(held))
     signs = _SIGNS[code]
     changes = "" if available == signs[0] * amount and held == signs[1] * amount else f"{available}:{held}"

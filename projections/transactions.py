@@ -21,7 +21,7 @@ __all__ = ["NAME", "TYPES", "Transaction", "fold"]
 NAME = "transactions"
 TYPES = tuple(TYPE_CODES)
 """The types of events that move money."""
-_parse = JSONDecoder().raw_decode
+_parse = JSONDecoder().scan_once
 
 
 def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
@@ -31,9 +31,10 @@ def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
         count = int(reader.fields([transaction_layout.COUNT])[0] or 0)
     step = Step()
     for each in events:
-        if each.type in TYPE_CODES:
+        code = TYPE_CODES.get(each.type)
+        if code is not None:
             count += 1
-            _write(step, each, count)
+            _write(step, each, code, count)
         elif each.type not in EVENT_CLASSES:
             raise Unappliable(each.position, "its type is unknown")
     step.put(*transaction_layout.COUNT, str(count))
@@ -41,34 +42,39 @@ def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     return step
 
 
-def _write(step: Step, event: Excerpt, number: int) -> None:
+def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
     try:
         content = codec.content(event.type, event.schema_version, event.data)
         reference, reverses = content.get("reference"), content.get("reverses_position")
-        changes_minor, currency = _moved(event)
-        line = encode(
-            event, changes_minor=changes_minor, currency=currency, reference=reference, reverses_position=reverses
-        )
-    except (CorruptLog, ValueError, LookupError, TypeError):
+        available_minor, held_minor, currency = _moved(event)
+        line = encode(event, available_minor, held_minor, currency, reference, reverses)
+    except (CorruptLog, LookupError, StopIteration, TypeError, ValueError):
         raise Unappliable(event.position, "its data cannot be read") from None
     text = str(number)
-    step.push(transaction_layout.document(number), line)
-    step.push(transaction_layout.of_account(shortened(event.account_id, ACCOUNT_PREFIX)), text)
-    step.push(transaction_layout.of_type(TYPE_CODES[event.type]), text)
+    # The short way to append, for what is done to every event.
+    pushed = step.pushed
+    pushed[transaction_layout.document(number)].append(line)
+    pushed[transaction_layout.of_account(shortened(event.account_id, ACCOUNT_PREFIX))].append(text)
+    pushed[transaction_layout.of_type(code)].append(text)
     if reference is not None:
-        member = transaction_layout.reference_member(folded(reference), number)
-        step.index(transaction_layout.REFERENCES, member)
+        step.index(transaction_layout.REFERENCES, transaction_layout.reference_member(folded(reference), number))
     if event.order_id is not None:
-        step.join(*transaction_layout.id_field(event.order_id), text)
+        part, field = transaction_layout.id_field(event.order_id)
+        step.join(part, field, text)
     if reverses is not None:
         if reverses >= event.position:
             raise Unappliable(event.position, "what it reverses is no transaction")
         step.put(*transaction_layout.reversal(reverses), str(event.position))
 
 
-def _moved(event: Excerpt) -> tuple[tuple[int, int], str]:
+def _moved(event: Excerpt) -> tuple[int, int, str]:
     """Return what an event did to its account's available and held money, and the currency."""
-    legs, _ = _parse(event.postings)
-    changes = {leg["account"]: leg["amount_minor"] for leg in legs}
-    available = changes.get(postings.available(event.account_id), 0)
-    return (available, changes.get(postings.held(event.account_id), 0)), legs[0]["currency"]
+    legs, _ = _parse(event.postings, 0)
+    available, held = postings.available(event.account_id), postings.held(event.account_id)
+    available_minor = held_minor = 0
+    for leg in legs:
+        if leg["account"] == available:
+            available_minor = leg["amount_minor"]
+        elif leg["account"] == held:
+            held_minor = leg["amount_minor"]
+    return available_minor, held_minor, legs[0]["currency"]
