@@ -59,5 +59,20 @@ POSTING = (
     Aim(text="batch against the bare INSERT", cell="batch of 1,000, 1 caller", way="raw", at_least=0.65),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING,)
+PROJECTIONS = (
+    *(
+        Aim(text="read model against one pipeline", cell=f"apply {name}", way="pipeline", at_least=4)
+        for name in ("balances", "orders", "transactions")
+    ),
+    Aim(text="lag", cell="lag at half the write ceiling", way="ledger", figure="p99_ms", at_most=100),
+    Aim(
+        text="memory of a transaction",
+        cell="rebuild transactions, 1,000,000 events",
+        way="ledger",
+        figure="bytes_per_transaction",
+        at_most=250,
+    ),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS)
 """All of them, in the order of the documentation."""

@@ -20,12 +20,12 @@ class LoadFailed(Exception):
 
 
 class LoadProcess:
-    """`python -m bench.load` with its requests and answers."""
+    """`python -m bench.load`, or another module that speaks like it, with its requests and answers."""
 
-    def __init__(self, order: Mapping[str, Any]) -> None:
+    def __init__(self, order: Mapping[str, Any], *, module: str = "bench.load") -> None:
         self._way = order["way"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.load", json.dumps(order)],
+            [sys.executable, "-m", module, json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

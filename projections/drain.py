@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cache
+from itertools import takewhile
 
 import redis
 import sqlalchemy as sa
@@ -28,24 +30,34 @@ RUN_S = 19.0
 LINGER_S = 0.2
 """How long to look for more before ending: starting a job costs more than looking."""
 POLL_S = 0.02
+"""Pause between two looks: a part of the lag, and the reason why a look is worth its cost."""
 
 _log = structlog.get_logger(__name__)
 
 
 def drain(name: str) -> None:
     """Apply what the log has to the live generation of a projection."""
-    drain_with(context(), name)
+    drain_with(context(), name, recent=_recent_of(name))
 
 
-def drain_with(use: Context, name: str, *, run_s: float = RUN_S, linger_s: float = LINGER_S) -> None:
+@cache
+def _recent_of(name: str) -> Recent:
+    """What this process's drains noted: the next job goes on where the last one ended."""
+    return Recent()
+
+
+def drain_with(
+    use: Context, name: str, *, run_s: float = RUN_S, linger_s: float = LINGER_S, recent: Recent | None = None
+) -> None:
     """Apply events until none came for `linger_s`; after `run_s` ask for another run instead."""
     fold_of(name)
+    recent = recent or Recent()
     # First of all: what is appended from here on may wake again, what was appended before is read below.
     clear_flag(use.queue_redis, name)
     ends_at_s = time.monotonic() + run_s
     idle_until_s = time.monotonic() + linger_s
     while True:
-        applied = drain_once(use.engine, use.redis, name, use.settings.batch_events)
+        applied = drain_once(use.engine, use.redis, name, use.settings.batch_events, recent)
         now_s = time.monotonic()
         if applied is None or (applied == 0 and now_s >= idle_until_s):
             return
@@ -53,10 +65,26 @@ def drain_with(use: Context, name: str, *, run_s: float = RUN_S, linger_s: float
             clear_flag(use.queue_redis, name)
             wake(use.queue_redis, name)
             return
-        if applied == 0:
-            time.sleep(POLL_S)
-        else:
+        if applied > 0:
             idle_until_s = now_s + linger_s
+        if applied >= use.settings.batch_events:
+            _catch_up(use, name, recent, ends_at_s)
+        else:
+            # Under load too: what comes meanwhile shares the cost of looking.
+            time.sleep(min(POLL_S, linger_s))
+
+
+def _catch_up(use: Context, name: str, recent: Recent, ends_at_s: float) -> None:
+    """Apply full batches for as long as there are any and time is left."""
+    live = generations.live(use.redis, name)
+    checkpoint = None if live is None else live.checkpoint()
+    if live is not None and checkpoint is not None:
+        batch_events = use.settings.batch_events
+        batches = takewhile(
+            lambda batch: len(batch) == batch_events and time.monotonic() < ends_at_s,
+            batches_after(use.engine, checkpoint.position, batch_events),
+        )
+        catch_up(live, checkpoint, batches, recent)
 
 
 def drain_once(
