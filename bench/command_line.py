@@ -16,7 +16,11 @@ from bench.parts import batches, posting, projections
 from bench.report import aims_table, summary, table
 from bench.server import measured_servers, surroundings
 
-PARTS: dict[str, Callable[[], Sequence[Cell]]] = {"posting": posting.cells, "batch": batches.cells, "projections": projections.cells}
+PARTS: dict[str, Callable[[], Sequence[Cell]]] = {
+    "posting": posting.cells,
+    "batch": batches.cells,
+    "projections": projections.cells,
+}
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
 QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0, quick=True)
 TABLE_COLUMNS_MIN = 160

@@ -39,7 +39,7 @@ _COUNTED = {
 
 
 @cache
-def log_of(servers: Servers, quick: bool, progress: Progress) -> sa.Engine:
+def log_of(servers: Servers, progress: Progress, *, quick: bool) -> sa.Engine:
     """Make the log that all cells of a run read, and return its engine."""
     events = LOG_EVENTS_QUICK if quick else LOG_EVENTS
     _, url = servers.mariadb.fresh_database()
@@ -56,7 +56,7 @@ class ReadingCell:
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Measure our way beside one value a column."""
-        engine = log_of(servers, method.quick, progress)
+        engine = log_of(servers, progress, quick=method.quick)
         events = min(self.events, LOG_EVENTS_QUICK) if method.quick else self.events
         measured = Measured(name=self.name, unit="events", ways=("ledger", "columns"))
         readers: dict[str, Callable[..., Sequence[Any]]] = {"ledger": log.excerpts_after, "columns": log.events_after}
@@ -91,7 +91,7 @@ class ProjectionCell:
         """Measure our way beside the usual one, and prove them. Raises AssertionError."""
         if method.quick and self.axis is not None and self.rounds_max == 1:
             return Measured(name=self.name, ways=self.ways, missing=dict.fromkeys(self.ways, "left out when quick"))
-        engine = log_of(servers, method.quick, progress)
+        engine = log_of(servers, progress, quick=method.quick)
         events = min(self.events, LOG_EVENTS_QUICK) if method.quick else self.events
         measured = Measured(name=self.name, unit="events", ways=self.ways, axis=self.axis, size=events)
         batches: list[list[Excerpt]] = []

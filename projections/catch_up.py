@@ -53,7 +53,9 @@ def catch_up(
 
     with ThreadPoolExecutor(1) as beside:
         for events in batches:
-            if events[0].position != checkpoint.position + 1 or events[-1].position != checkpoint.position + len(events):
+            if events[0].position != checkpoint.position + 1 or events[-1].position != checkpoint.position + len(
+                events
+            ):
                 break
             reader.recent = recent.at(generation, checkpoint)
             try:

@@ -72,9 +72,7 @@ def _event(excerpt: Excerpt) -> OrderEvent | None:
         raise Unappliable(excerpt.position, "its data cannot be read") from None
 
 
-def _before(
-    relevant: Sequence[tuple[Excerpt, OrderEvent]], reader: Reader
-) -> tuple[dict[str, OrderDocument], int]:
+def _before(relevant: Sequence[tuple[Excerpt, OrderEvent]], reader: Reader) -> tuple[dict[str, OrderDocument], int]:
     """Return the orders among these that were placed before, and how many orders there are."""
     placed = {each.order_id for each, event in relevant if isinstance(event, OrderPlaced)}
     earlier = list(dict.fromkeys(str(each.order_id) for each, _ in relevant if each.order_id not in placed))

@@ -21,7 +21,7 @@ __all__ = ["NAME", "TYPES", "Transaction", "fold"]
 NAME = "transactions"
 TYPES = tuple(TYPE_CODES)
 """The types of events that move money."""
-_parse = JSONDecoder().scan_once
+_parse = JSONDecoder().raw_decode
 
 
 def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
@@ -48,7 +48,7 @@ def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
         reference, reverses = content.get("reference"), content.get("reverses_position")
         available_minor, held_minor, currency = _moved(event)
         line = encode(event, available_minor, held_minor, currency, reference, reverses)
-    except (CorruptLog, LookupError, StopIteration, TypeError, ValueError):
+    except (CorruptLog, LookupError, TypeError, ValueError):
         raise Unappliable(event.position, "its data cannot be read") from None
     text = str(number)
     # The short way to append, for what is done to every event.
@@ -69,7 +69,7 @@ def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
 
 def _moved(event: Excerpt) -> tuple[int, int, str]:
     """Return what an event did to its account's available and held money, and the currency."""
-    legs, _ = _parse(event.postings, 0)
+    legs, _ = _parse(event.postings)
     available, held = postings.available(event.account_id), postings.held(event.account_id)
     available_minor = held_minor = 0
     for leg in legs:

@@ -13,23 +13,25 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 def cells() -> list[Cell]:
     """Return the loads."""
-    found: list[Cell] = [ReadingCell(name="read the log", events=APPLIED_EVENTS)]
-    for name in PROJECTIONS:
-        found.append(ProjectionCell(name=f"apply {name}", projection=name, events=APPLIED_EVENTS))
-    for name in PROJECTIONS:
-        found.append(ProjectionCell(name=f"drain {name}", projection=name, events=APPLIED_EVENTS, reads=True))
-    found.append(LagCell(name="lag at half the write ceiling"))
-    for name in PROJECTIONS:
-        for events in SIZES:
-            found.append(
-                ProjectionCell(
-                    name=f"rebuild {name}, {events:,} events",
-                    projection=name,
-                    events=events,
-                    ways=("ledger",),
-                    reads=True,
-                    axis=f"events of a rebuild of {name}",
-                    rounds_max=2 if events == SIZES[0] else 1,
-                )
-            )
-    return found
+    return [
+        ReadingCell(name="read the log", events=APPLIED_EVENTS),
+        *(ProjectionCell(name=f"apply {each}", projection=each, events=APPLIED_EVENTS) for each in PROJECTIONS),
+        *(
+            ProjectionCell(name=f"drain {each}", projection=each, events=APPLIED_EVENTS, reads=True)
+            for each in PROJECTIONS
+        ),
+        LagCell(name="lag at half the write ceiling"),
+        *(_rebuild(each, events) for each in PROJECTIONS for events in SIZES),
+    ]
+
+
+def _rebuild(projection: str, events: int) -> ProjectionCell:
+    return ProjectionCell(
+        name=f"rebuild {projection}, {events:,} events",
+        projection=projection,
+        events=events,
+        ways=("ledger",),
+        reads=True,
+        axis=f"events of a rebuild of {projection}",
+        rounds_max=2 if events == SIZES[0] else 1,
+    )
