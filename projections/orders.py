@@ -123,15 +123,20 @@ def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> No
         step.replace(part, index, line)
         if before.order.status == order.status:
             return
-    counters = [
+    counters = (
         step.changes[order_layout.counts()],
         step.changes[order_layout.counts(account)],
         step.changes[order_layout.counts(product=order.product)],
-    ]
-    for document, change in ((before, -1), (after, 1)):
-        if document is not None:
-            code = STATUS_CODES[document.order.status]
-            bits, bit = order_layout.status_bit(code, number)
-            step.mark(bits, bit, is_set=change == 1)
-            for counter in counters:
-                counter[code] += change
+    )
+    if before is not None:
+        _move(step, counters, before.order.status, number, is_in=False)
+    _move(step, counters, order.status, number, is_in=True)
+
+
+def _move(step: Step, counters: Sequence[dict[str, int]], status: str, number: int, *, is_in: bool) -> None:
+    """Note that an order came to a status, or left it."""
+    code = STATUS_CODES[status]
+    part, bit = order_layout.status_bit(code, number)
+    step.mark(part, bit, is_set=is_in)
+    for counter in counters:
+        counter[code] += 1 if is_in else -1

@@ -37,7 +37,7 @@ TYPE_CODES = {
 }
 """The types of events that move money."""
 _TYPES = {code: name for name, code in TYPE_CODES.items()}
-_SIGNS = {
+SIGNS = {
     "r": (1, 0),
     "d": (-1, 0),
     "v": (1, 0),
@@ -50,7 +50,8 @@ _SIGNS = {
 """What a transaction of a type usually does to available and held money, in terms of its amount."""
 _PACKED = "*"
 """Marks a name whose 32 hexadecimal digits at the end are packed; no actor and no request begins with it."""
-_DIGITS = re.compile("(.*_)([0-9a-f]{32})")
+_DIGITS = re.compile("_[0-9a-f]{32}")
+_DIGITS_LENGTH = 32
 _PACKED_LENGTH = 22
 _PACKED_MAX = 4_096
 _FIELDS = 14
@@ -91,7 +92,7 @@ def encode(
     """
     code = TYPE_CODES[event.type]
     amount = max(abs(available), abs(held))
-    signs = _SIGNS[code]
+    signs = SIGNS[code]
     changes = "" if available == signs[0] * amount and held == signs[1] * amount else f"{available}:{held}"
     line = (
         f"{code},{shortened(event.account_id, ACCOUNT_PREFIX)},"
@@ -104,8 +105,7 @@ def encode(
         raise ValueError("a field holds a separator")
     if reference is None:
         return line
-    compared = folded(reference)
-    if compared == reference.encode().lower().decode():
+    if reference.isascii() or (compared := folded(reference)) == reference.encode().lower().decode():
         return f"{line}=={reference}"
     return f"{line}={len(reference.encode())}={reference}{compared}"
 
@@ -119,7 +119,7 @@ def decode(line: str, reversed_by: int | None) -> Transaction:
     length, _, texts = tail.partition("=")
     reference = (texts.encode()[: int(length)].decode() if length else texts) if separator else None
     code, amount = fields[0], int(fields[3])
-    changes = fields[6].split(":") if fields[6] else [sign * amount for sign in _SIGNS[code]]
+    changes = fields[6].split(":") if fields[6] else [sign * amount for sign in SIGNS[code]]
     return Transaction(
         position=int(fields[4]),
         account_id=restored(fields[1], ACCOUNT_PREFIX),
@@ -143,10 +143,11 @@ def decode(line: str, reversed_by: int | None) -> Transaction:
 
 def _packed(name: str) -> str:
     """Return a name in less characters if it ends in 16 bytes as hexadecimal digits."""
-    found = _DIGITS.fullmatch(name)
-    if found is None:
+    at = len(name) - _DIGITS_LENGTH
+    if at < 1 or _DIGITS.fullmatch(name, at - 1) is None:
         return name
-    return f"{_PACKED}{found[1]}{b2a_base64(bytes.fromhex(found[2]), newline=False)[:_PACKED_LENGTH].decode()}"
+    digits = b2a_base64(bytes.fromhex(name[at:]), newline=False)[:_PACKED_LENGTH].decode()
+    return f"{_PACKED}{name[:at]}{digits}"
 
 
 _packed_again = lru_cache(_PACKED_MAX)(_packed)

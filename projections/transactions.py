@@ -4,8 +4,9 @@ reference, time and amount; see projections.transaction_layout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from json import JSONDecoder
+from typing import Any
 
 from ledger import codec, postings
 from ledger.errors import CorruptLog
@@ -14,7 +15,7 @@ from ledger.log import Excerpt
 from projections import transaction_layout
 from projections.order_documents import ACCOUNT_PREFIX, folded, shortened
 from projections.steps import Reader, Step, Unappliable
-from projections.transaction_documents import TYPE_CODES, Transaction, encode
+from projections.transaction_documents import SIGNS, TYPE_CODES, Transaction, encode
 
 __all__ = ["NAME", "TYPES", "Transaction", "fold"]
 
@@ -46,16 +47,14 @@ def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
     try:
         content = codec.content(event.type, event.schema_version, event.data)
         reference, reverses = content.get("reference"), content.get("reverses_position")
-        available_minor, held_minor, currency = _moved(event)
+        available_minor, held_minor, currency = _moved(event, code, content)
         line = encode(event, available_minor, held_minor, currency, reference, reverses)
     except (CorruptLog, LookupError, TypeError, ValueError):
         raise Unappliable(event.position, "its data cannot be read") from None
     text = str(number)
-    # The short way to append, for what is done to every event.
-    pushed = step.pushed
-    pushed[transaction_layout.document(number)].append(line)
-    pushed[transaction_layout.of_account(shortened(event.account_id, ACCOUNT_PREFIX))].append(text)
-    pushed[transaction_layout.of_type(code)].append(text)
+    step.push(transaction_layout.document(number), line)
+    step.push(transaction_layout.of_account(shortened(event.account_id, ACCOUNT_PREFIX)), text)
+    step.push(transaction_layout.of_type(code), text)
     if reference is not None:
         step.index(transaction_layout.REFERENCES, transaction_layout.reference_member(folded(reference), number))
     if event.order_id is not None:
@@ -67,14 +66,14 @@ def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
         step.put(*transaction_layout.reversal(reverses), str(event.position))
 
 
-def _moved(event: Excerpt) -> tuple[int, int, str]:
+def _moved(event: Excerpt, code: str, content: Mapping[str, Any]) -> tuple[int, int, str]:
     """Return what an event did to its account's available and held money, and the currency."""
+    if "amount_minor" in content:
+        # As the postings say, which are dear to read.
+        available_sign, held_sign = SIGNS[code]
+        amount_minor = content["amount_minor"]
+        return available_sign * amount_minor, held_sign * amount_minor, content["currency"]
     legs, _ = _parse(event.postings)
-    available, held = postings.available(event.account_id), postings.held(event.account_id)
-    available_minor = held_minor = 0
-    for leg in legs:
-        if leg["account"] == available:
-            available_minor = leg["amount_minor"]
-        elif leg["account"] == held:
-            held_minor = leg["amount_minor"]
-    return available_minor, held_minor, legs[0]["currency"]
+    changes = {leg["account"]: leg["amount_minor"] for leg in legs}
+    available = changes.get(postings.available(event.account_id), 0)
+    return available, changes.get(postings.held(event.account_id), 0), legs[0]["currency"]
