@@ -27,7 +27,7 @@ from projections import generations, keys
 from projections.diff import diff
 from projections.freshness import wait_for
 from projections.redis_clients import open_redis
-from projections.wake import PROJECTIONS
+from projections.wake import PROJECTIONS, wake
 
 CALLERS = 64
 ACCOUNTS = 10_000
@@ -127,7 +127,8 @@ class Lag:
         lags_us = {watch.name: sorted(watch.lags_us(first, recorded)) for watch in watches}
         spent = {name: after[name] - before[name] for name in before}
         spent["poster"] = answer["own_s"]
-        machine_s = spent.pop("machine") - processor_of_watches(spent.pop("own"))
+        # Looking costs something, too, and is not the neighbours'.
+        machine_s = spent.pop("machine") - spent.pop("own")
         slowest = max(lags_us.values(), key=lambda each: quantile_ms(each, 0.99) or 0)
         return Observation(
             operations=len(recorded),
@@ -170,11 +171,6 @@ class Lag:
             "redis": processor.process_s(self._servers.redis.pid),
             "mariadbd": processor.process_s(self._servers.mariadb.pid),
         }
-
-
-def processor_of_watches(own_s: float) -> float:
-    """Return what looking itself costs: it is not the neighbours'."""
-    return own_s
 
 
 class Watch(threading.Thread):
@@ -226,7 +222,9 @@ def _workers(url: str, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
         "ORDERLEDGER_REDIS_URL": redis_url,
     }
     code = "import os, sys; from workers.roles import run_projection_workers as run; sys.exit(run(os.environ))"
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         with open_redis(redis_url) as client:
             _wake_until_live(client)
@@ -241,8 +239,6 @@ def _workers(url: str, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wake_until_live(client: redis.Redis) -> None:
-    from projections.wake import wake
-
     ends_at_s = time.monotonic() + CAUGHT_UP_S_MAX
     while any(generations.live(client, name) is None for name in PROJECTIONS):
         assert time.monotonic() < ends_at_s, "the workers do not start"

@@ -19,6 +19,9 @@ from projections.generations import Checkpoint, Generation
 from projections.recent import Recent
 from projections.steps import Unappliable
 
+FAULTS = (Unappliable, ValueError, TypeError, LookupError)
+"""What an event that cannot be applied, or a damaged read model, comes to."""
+
 
 def batches_after(engine: sa.Engine, position: int, batch_events: int) -> Iterator[list[Excerpt]]:
     """Yield the log after a position in full batches, then what is left."""
@@ -60,7 +63,7 @@ def catch_up(
             reader.recent = recent.at(generation, checkpoint)
             try:
                 step = fold(events, reader)
-            except Unappliable:
+            except FAULTS:
                 break
             if not reader.is_settled():
                 break
@@ -86,7 +89,10 @@ class _Behind:
 
     def is_settled(self) -> bool:
         """Wait for the step under way and say whether it was applied."""
-        return self.pending is None or self.pending.result()
+        try:
+            return self.pending is None or self.pending.result()
+        except FAULTS:
+            return False
 
     def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
         """Return the value of each (hash, field)."""
