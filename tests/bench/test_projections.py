@@ -40,7 +40,7 @@ def test_a_read_model_is_measured_beside_a_pipeline(servers: Servers, name: str,
 
     assert result["ways"]["ledger"]["proved"] == result["ways"]["pipeline"]["proved"] == 2_000
     assert result["ways"]["pipeline"]["ratio"]["median"] > 0
-    assert all(value["median"] > 0 for value in result["ways"]["ledger"]["more"].values())
+    assert len(result["ways"]["ledger"]["more"]) == 1
 
 
 def test_reading_is_measured_for_itself(servers: Servers) -> None:
