@@ -94,13 +94,19 @@ def drain_once(
 
     Return how many events were applied, by whomever; 0: none are left; None: it is stopped.
     """
-    live = generations.live(client, name) or generations.start(client, name)
-    checkpoint = live.checkpoint()
+    seen = generations.look(client, name)
+    if seen is None:
+        generations.start(client, name)
+        seen = generations.look(client, name)
+    if seen is None:
+        # Redis lost the new one at once.
+        return 1
+    live, checkpoint, is_stopped = seen
     if checkpoint is None:
         # Only the data went, by someone's hand: what is left has no known position.
         generations.start(client, name, instead_of=live.generation)
         return 1
-    if live.stopped() is not None:
+    if is_stopped:
         return None
     with engine.connect() as connection:
         # The event at the checkpoint comes along to see that this is the log the read model was made from.

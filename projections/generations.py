@@ -129,6 +129,15 @@ def live(client: redis.Redis, name: str) -> Generation | None:
     return None if generation is None else Generation(client, name, generation.decode())
 
 
+def look(client: redis.Redis, name: str) -> tuple[Generation, Checkpoint | None, bool] | None:
+    """Return the live generation, how far it is and whether it is stopped, in one round trip; None when there is none."""
+    found = run_script(client, "look", [keys.pointer(name)], [keys.beginning(name)])
+    if not found:
+        return None
+    generation, *values, is_stopped = found
+    return Generation(client, name, generation.decode()), checkpoint_of(values), bool(is_stopped)
+
+
 def start(client: redis.Redis, name: str, *, instead_of: str = "") -> Generation:
     """Return the live generation, an empty new one when there is none, or when it is `instead_of`."""
     new = new_generation()

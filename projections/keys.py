@@ -24,9 +24,14 @@ def generations(name: str) -> str:
     return f"{PREFIX}:{SCHEMA_VERSION}:{name}:generations"
 
 
+def beginning(name: str) -> str:
+    """What all keys of the projection's generations begin with."""
+    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:"
+
+
 def data(name: str, generation: str) -> str:
     """The prefix of all data of one generation."""
-    return f"{PREFIX}:{SCHEMA_VERSION}:{name}:{generation}:"
+    return f"{beginning(name)}{generation}:"
 
 
 def checkpoint(name: str, generation: str) -> str:
