@@ -48,8 +48,6 @@ def measured_api(servers: Servers, *, accounts: int) -> Iterator[MeasuredApi]:
         "ORDERLEDGER_API_THREADS": str(THREADS),
     }
     with serve_api(environment) as server:
-        yield MeasuredApi(
-            server=server, token=token, environment=environment, prove=lambda: prove(engine) - accounts
-        )
+        yield MeasuredApi(server=server, token=token, environment=environment, prove=lambda: prove(engine) - accounts)
     engine.dispose()
     servers.mariadb.drop_database(name)

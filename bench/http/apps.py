@@ -48,7 +48,10 @@ def flask_app() -> Flask:
     app = Flask("bench")
     body = json.dumps(frame("cus_0", "0.01", None))
     app.add_url_rule(
-        "/v1/customers/<customer>/deductions", "post", lambda customer: Response(body, 201, mimetype=JSON), methods=["POST"]
+        "/v1/customers/<customer>/deductions",
+        "post",
+        lambda customer: Response(body, 201, mimetype=JSON),
+        methods=["POST"],
     )
     return app
 

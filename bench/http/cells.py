@@ -41,9 +41,7 @@ class HttpCell:
         """Measure all ways and prove what they did. Raises LoadFailed, AssertionError."""
         missing = {way: "not installed" for way in self.ways if way in WAYS and not is_installed(way)}
         measured = Measured(name=self.name, ways=self.ways, missing=missing)
-        method = replace(
-            method, rounds=min(method.rounds, ROUNDS_MAX), seconds=min(method.seconds, SECONDS_MAX)
-        )
+        method = replace(method, rounds=min(method.rounds, ROUNDS_MAX), seconds=min(method.seconds, SECONDS_MAX))
         with contextlib.ExitStack() as stack:
             contestants: list[Contestant] = []
             for way in self.ways:

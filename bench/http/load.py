@@ -73,5 +73,12 @@ def _client(load: Load, port: int, seconds: float) -> list[str]:
     program = wrk()
     if program is None or seconds < 1:
         return [sys.executable, "-m", "bench.http.client", str(port), str(load.connections), str(seconds)]
-    options = ["-t1", f"-c{load.connections}", f"-d{math.ceil(seconds)}s", f"--timeout={ANSWER_S_MAX}s", "-s", str(SCRIPT)]
+    options = [
+        "-t1",
+        f"-c{load.connections}",
+        f"-d{math.ceil(seconds)}s",
+        f"--timeout={ANSWER_S_MAX}s",
+        "-s",
+        str(SCRIPT),
+    ]
     return [program, *options, f"http://127.0.0.1:{port}", "--"]
