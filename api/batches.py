@@ -14,17 +14,19 @@ from api import bodies, submissions
 from api.answering import origin
 from api.authentication import Principal, ensure_own, ensure_permitted
 from api.directory.fields import StrictSchema, Token
+from api.encoding import encode_json
 from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
 from api.orders import request_cancellations
 from api.problems import problem
-from api.routing import POSITION, Answer, Call, Routes, encode_json, load
+from api.routing import POSITION, Answer, Call, Routes, load
 from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
 from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
 from ledger.state import orders_by_id
@@ -71,6 +73,11 @@ SCHEMAS: dict[str, tuple[Schema, str]] = {
     "cancellation": (_BatchCancellation(), "orders.cancel"),
 }
 """The commands of a batch: the schema and the permission of each."""
+_BUILD: dict[str, Callable[..., Submission]] = {
+    "recharge": submissions.recharge,
+    "deduction": submissions.deduction,
+    "order": submissions.order,
+}
 
 Item = Submission | LedgerError
 
@@ -111,6 +118,7 @@ def post_batch(call: Call) -> Answer:
 
 def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
     """Return a submission for each command, or what is wrong with it, in order."""
+    services.currencies.learn(_accounts_named(documents))
     items: list[Item] = []
     for document in documents:
         try:
@@ -120,6 +128,13 @@ def understand(services: Services, principal: Principal, who: Origin, documents:
     return _own_cancellations(services, principal, items)
 
 
+def _accounts_named(documents: Sequence[Any]) -> Iterator[str]:
+    for each in documents:
+        account_id = each.get("customer_id") if type(each) is dict else None
+        if type(account_id) is str and is_token(account_id):
+            yield account_id
+
+
 def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) -> Submission:
     if not isinstance(document, dict):
         raise InvalidFields(errors=[FieldError(pointer="", detail="expected an object")])
@@ -127,7 +142,9 @@ def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) 
     if not isinstance(kind, str) or kind not in SCHEMAS:
         raise InvalidFields(errors=[FieldError(pointer="/type", detail=f"expected one of {', '.join(SCHEMAS)}")])
     schema, permission = SCHEMAS[kind]
-    content: Mapping[str, Any] = load(schema, {name: value for name, value in document.items() if name != "type"})
+    fields = dict(document)
+    del fields["type"]
+    content: Mapping[str, Any] = load(schema, fields)
     ensure_permitted(principal, permission)
     key = content["idempotency_key"]
     if kind == "cancellation":
@@ -136,12 +153,7 @@ def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) 
     if customer_id is None:
         raise InvalidFields(errors=[FieldError(pointer="/customer_id", detail="this field is required")])
     ensure_own(principal, customer_id)
-    build: Callable[..., Submission] = {
-        "recharge": submissions.recharge,
-        "deduction": submissions.deduction,
-        "order": submissions.order,
-    }[kind]
-    return build(facts, who, key, customer_id, content)
+    return _BUILD[kind](facts, who, key, customer_id, content)
 
 
 def _own_cancellations(services: Services, principal: Principal, items: list[Item]) -> list[Item]:
@@ -245,7 +257,7 @@ def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]
         count += len(chunk)
         results, position = _slice_results(call, chunk, is_within_limit=count <= call.services.settings.batch_lines_max)
         highest = max(highest, position)
-        spool.write("".join(encode_json(result) + "\n" for result in results).encode("utf-8"))
+        spool.write(b"".join(encode_json(result) + b"\n" for result in results))
         if position == TOO_MANY:
             break
     spool.seek(0)

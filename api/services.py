@@ -101,14 +101,16 @@ class Services:
         read = {sku: products.terms_of(self.directory, sku) for sku in skus}
         return {sku: terms for sku, terms in read.items() if terms is not None}
 
-    def _by_key(self, request: Request) -> Principal | None:
-        token = bearer_token(request)
-        if token is None:
-            return None
+    def principal_of(self, token: str) -> Principal:
+        """Return whom an API key stands for. Raises Unauthenticated, ReadUnavailable."""
         principal = self.principals.of_key(token)
         if principal is None:
             raise Unauthenticated()
         return principal
+
+    def _by_key(self, request: Request) -> Principal | None:
+        token = bearer_token(request)
+        return None if token is None else self.principal_of(token)
 
     def _cursor_key(self) -> bytes:
         if self.settings.secret_key:

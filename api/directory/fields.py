@@ -41,8 +41,8 @@ class StrictSchema(Schema):
         return {name: (getattr(each, "accepts", _nothing), each.allow_none) for name, each in self.fields.items()}
 
     @cached_property
-    def _required(self) -> tuple[str, ...]:
-        return tuple(name for name, each in self.fields.items() if each.required)
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, each in self.fields.items() if each.required)
 
     def accepts(self, document: Any) -> bool:
         """Say whether a document is certainly right, so that loading would return what it is given.
@@ -59,7 +59,7 @@ class StrictSchema(Schema):
             accepts, allows_none = known
             if not (allows_none if value is None else accepts(value)):
                 return False
-        return all(name in document for name in self._required)
+        return self._required <= document.keys()
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **more: Any) -> None:
         """Keep one field's messages of each object of a list."""

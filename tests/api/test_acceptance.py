@@ -58,7 +58,9 @@ def ensure_the_same(schema: StrictSchema, document: Any) -> None:
 
 @pytest.mark.parametrize("schema", PLAIN, ids=lambda schema: type(schema).__name__)
 @given(data=st.data())
-def test_no_document_is_accepted_that_marshmallow_would_refuse_or_change(schema: StrictSchema, data: st.DataObject) -> None:
+def test_no_document_is_accepted_that_marshmallow_would_refuse_or_change(
+    schema: StrictSchema, data: st.DataObject
+) -> None:
     names = st.sampled_from([*schema.fields, *schema.fields, "unknown"])
 
     ensure_the_same(schema, data.draw(st.dictionaries(names, VALUES, max_size=8)))
