@@ -18,6 +18,7 @@ from api.encoding import encode_json
 from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
 from api.orders import request_cancellations
+from api.overlapping import overlapped
 from api.problems import problem
 from api.routing import POSITION, Answer, Call, Routes, load
 from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
@@ -25,7 +26,7 @@ from api.services import Services
 from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
-from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.errors import AccountNotFound, LedgerError, OrderNotFound, ReadUnavailable
 from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
@@ -38,7 +39,6 @@ SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
 SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
-TOO_MANY = -1
 TOO_LONG = b"["
 """Stands for a line that is too long: whatever it is, it is no command."""
 NDJSON = "application/x-ndjson"
@@ -117,7 +117,10 @@ def post_batch(call: Call) -> Answer:
 
 
 def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
-    """Return a submission for each command, or what is wrong with it, in order."""
+    """Return a submission for each command, or what is wrong with it, in order; a document may be an error already.
+
+    Raises ReadUnavailable.
+    """
     services.currencies.learn(_accounts_named(documents))
     items: list[Item] = []
     for document in documents:
@@ -136,6 +139,8 @@ def _accounts_named(documents: Sequence[Any]) -> Iterator[str]:
 
 
 def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) -> Submission:
+    if isinstance(document, LedgerError):
+        raise document
     if not isinstance(document, dict):
         raise InvalidFields(errors=[FieldError(pointer="", detail="expected an object")])
     kind = document.get("type")
@@ -248,40 +253,37 @@ def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[st
 def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]:
     """Post slice after slice of the lines; return a line of result for each command, and the highest position.
 
-    Memory stays constant. Results wait in a file until the last line was read: most clients send everything before they
-    read anything, and would wait for us as we for them.
+    Memory stays constant. While a slice is committed, the next one is read and understood. Results wait in a file until
+    the last line was read: most clients send everything before they read anything, and would wait for us as we for
+    them.
     """
     spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
-    highest = count = 0
-    while chunk := list(islice(lines, SLICE_COMMANDS)):
-        count += len(chunk)
-        results, position = _slice_results(call, chunk, is_within_limit=count <= call.services.settings.batch_lines_max)
+    highest = 0
+    for results, position in overlapped(_slices(call, lines), lambda items: _slice_results(call, items)):
         highest = max(highest, position)
         spool.write(b"".join(encode_json(result) + b"\n" for result in results))
-        if position == TOO_MANY:
-            break
     spool.seek(0)
     return _pieces(spool), highest
 
 
-def _slice_results(call: Call, chunk: Sequence[bytes], *, is_within_limit: bool) -> tuple[list[dict[str, Any]], int]:
-    if not is_within_limit:
-        error = TooManyCommands(commands_max=call.services.settings.batch_lines_max)
-        return [_problem(call, error, None)], TOO_MANY
-    documents = [_document(line) for line in chunk]
+def _slices(call: Call, lines: Iterator[bytes]) -> Iterator[list[Item]]:
+    count, commands_max = 0, call.services.settings.batch_lines_max
+    while chunk := list(islice(lines, SLICE_COMMANDS)):
+        count += len(chunk)
+        if count > commands_max:
+            yield [TooManyCommands(commands_max=commands_max)]
+            return
+        try:
+            yield understand(call.services, call.asker, origin(call), [_document(line) for line in chunk])
+        except ReadUnavailable as error:
+            yield [error for _ in chunk]
+
+
+def _slice_results(call: Call, items: Sequence[Item]) -> tuple[list[dict[str, Any]], int]:
     try:
-        understood = understand(
-            call.services,
-            call.asker,
-            origin(call),
-            [{} if isinstance(each, LedgerError) else each for each in documents],
-        )
-        items = [
-            each if isinstance(each, LedgerError) else item for each, item in zip(documents, understood, strict=True)
-        ]
         return _results(call, items)
     except LedgerError as error:
-        return [_problem(call, error, None) for _ in chunk], 0
+        return [_problem(call, error, None) for _ in items], 0
 
 
 def _pieces(spool: Any) -> Iterator[bytes]:

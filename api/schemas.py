@@ -184,11 +184,23 @@ class IdempotencyKey(fields.String):
         return type(value) is str and is_idempotency_key(value)
 
 
+class Commands(fields.List[Any]):
+    """Commands that are checked later, one by one; null is none."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(fields.Raw(), **more)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> list[Any]:
+        if isinstance(value, list) and all(each is not None for each in value):
+            return value
+        return super()._deserialize(value, attr, data, **more)
+
+
 class BatchBody(StrictSchema):
     """Many commands; each is checked by the schema of its type."""
 
     atomic = Flag(load_default=False)
-    commands = fields.List(fields.Raw(), required=True)
+    commands = Commands(required=True)
 
 
 class DryRunQuery(StrictSchema):
