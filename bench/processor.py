@@ -50,14 +50,9 @@ def family(pid: int) -> list[int]:
 
 
 def resident_mib(pid: int) -> float:
-    """Return how much memory a process holds, the most it ever held since `reset_peak`."""
+    """Return how much memory a process holds."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
-
-
-def reset_peak(pid: int) -> None:
-    """Have the most memory that a process held counted from now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1_024
 
 
 def children_s() -> float:

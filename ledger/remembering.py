@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 class _Group(Generic[Key, Value]):
     keys: dict[Key, None] = field(default_factory=dict)
     found: Mapping[Key, Value] | None = None
-    error: Exception | None = None
+    error: LedgerError | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -111,7 +111,10 @@ class Gathering(Generic[Key, Value]):
             raise ReadUnavailable(reason="the database did not answer in time")
         if group.error is not None:
             raise group.error
-        return None if group.found is None else group.found.get(key)
+        if group.found is None:
+            # A fault of ours, which shows where it happened.
+            raise ReadUnavailable(reason="an internal error")
+        return group.found.get(key)
 
     def _lead(self, group: _Group[Key, Value]) -> None:
         in_turn = self._reading.acquire(timeout=TURN_S_MAX)
@@ -123,10 +126,6 @@ class Gathering(Generic[Key, Value]):
             group.found = self._read(list(group.keys))
         except LedgerError as error:
             group.error = error
-        except BaseException:
-            # A fault of ours: whoever waits is answered, and it shows where it happened.
-            group.error = ReadUnavailable(reason="an internal error")
-            raise
         finally:
             if in_turn:
                 self._reading.release()
