@@ -42,6 +42,15 @@ class MeasuredServer:
         name = f"bench_{next(self._numbers)}"
         return name, self._mariadb.create_database(name)
 
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database, yield its URL, and remove it."""
+        name, url = self.fresh_database()
+        try:
+            yield url
+        finally:
+            self.drop_database(name)
+
     def drop_database(self, name: str) -> None:
         """Remove a database."""
         self._mariadb.drop_database(name)

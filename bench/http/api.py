@@ -32,22 +32,25 @@ class MeasuredApi:
 @contextlib.contextmanager
 def measured_api(servers: Servers, *, accounts: int) -> Iterator[MeasuredApi]:
     """Run the API on a fresh database as long as the context lasts."""
-    name, url = servers.mariadb.fresh_database()
-    way = LedgerWay(url, accounts=accounts, callers=1)
-    way.create()
-    way.close()
-    engine = open_engine(url, LedgerSettings(database_url=url))
-    directory = Directory(engine)
-    [(_, token)] = access.create_api_keys(directory, [{"name": "bench", "role": ROLE}])
-    products.create(directory, [PRODUCT])
-    servers.redis.flush()
-    environment = {
-        "ORDERLEDGER_DATABASE_URL": url,
-        "ORDERLEDGER_REDIS_URL": servers.redis.url(),
-        "ORDERLEDGER_SECRET_KEY": "bench",
-        "ORDERLEDGER_API_THREADS": str(THREADS),
-    }
-    with serve_api(environment) as server:
-        yield MeasuredApi(server=server, token=token, environment=environment, prove=lambda: prove(engine) - accounts)
-    engine.dispose()
-    servers.mariadb.drop_database(name)
+    with servers.mariadb.database() as url:
+        way = LedgerWay(url, accounts=accounts, callers=1)
+        way.create()
+        way.close()
+        engine = open_engine(url, LedgerSettings(database_url=url))
+        directory = Directory(engine)
+        [(_, token)] = access.create_api_keys(directory, [{"name": "bench", "role": ROLE}])
+        products.create(directory, [PRODUCT])
+        servers.redis.flush()
+        environment = {
+            "ORDERLEDGER_DATABASE_URL": url,
+            "ORDERLEDGER_REDIS_URL": servers.redis.url(),
+            "ORDERLEDGER_SECRET_KEY": "bench",
+            "ORDERLEDGER_API_THREADS": str(THREADS),
+        }
+        try:
+            with serve_api(environment) as server:
+                yield MeasuredApi(
+                    server=server, token=token, environment=environment, prove=lambda: prove(engine) - accounts
+                )
+        finally:
+            engine.dispose()

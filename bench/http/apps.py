@@ -96,7 +96,7 @@ def django_app() -> Callable[..., Any]:
 
     def post(asked: Any, customer: str) -> HttpResponse:
         body = _posted(way, customer, json.loads(asked.body), asked.headers["Idempotency-Key"])
-        return HttpResponse(body, status=201, content_type=JSON)
+        return HttpResponse(body, status=201, content_type=JSON, headers={"Content-Length": str(len(body))})
 
     settings.ALLOWED_HOSTS = ["*"]
     # Anything that can be hashed and iterated will do for a module of patterns.

@@ -86,6 +86,7 @@ class Served:
     def make_ready(self, seconds: float) -> None:
         """Warm the server up, once: its threads and connections come with the first requests."""
         if self._answered == 0:
+            self._server.touch()
             self._run(min(seconds, WARM_UP_S))
 
     def sample(self, seconds: float) -> Observation:
@@ -146,10 +147,9 @@ def _contestant(servers: Servers, cell: HttpCell, way: str) -> Iterator[Contesta
         with measured_api(servers, accounts=cell.accounts) as api:
             yield Served(cell, way, api.server, mariadb.pid, api.prove, api.token)
     else:
-        name, url = mariadb.fresh_database()
-        order = {"way": way, "url": url, "accounts": cell.accounts, "callers": 1, "batch": 1, "server_pid": mariadb.pid}
-        with LoadProcess(order) as books:
-            books.ask("create")
-            with serve_baseline(way, url) as server:
-                yield Served(cell, way, server, mariadb.pid, lambda: books.ask("check"))
-        mariadb.drop_database(name)
+        with mariadb.database() as url:
+            order = {"way": way, "url": url, "accounts": cell.accounts, "callers": 1, "batch": 1}
+            with LoadProcess(order | {"server_pid": mariadb.pid}) as books:
+                books.ask("create")
+                with serve_baseline(way, url) as server:
+                    yield Served(cell, way, server, mariadb.pid, lambda: books.ask("check"))

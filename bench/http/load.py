@@ -14,7 +14,6 @@ from pathlib import Path
 from bench.http.servers import ROOT
 
 SCRIPT = Path(__file__).with_name("load.lua")
-PRIVATE_WRK = ROOT / ".servers" / "usr" / "bin" / "wrk"
 ANSWER_S_MAX = 10
 END_S_MAX = 30.0
 WRK_S_MIN = 0.5
@@ -68,7 +67,7 @@ def run(load: Load, port: int, token: str, seconds: float) -> Came:
 
 def wrk() -> str | None:
     """Return where wrk is, None when it is not installed."""
-    return shutil.which("wrk") or (str(PRIVATE_WRK) if PRIVATE_WRK.exists() else None)
+    return shutil.which("wrk")
 
 
 def _client(load: Load, port: int, seconds: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -46,6 +47,14 @@ class Server:
     def processes(self) -> list[int]:
         """Return the ids of its processes."""
         return processor.family(self._process.pid)
+
+    def touch(self) -> None:
+        """Have its workers make what they make for the first request; a new connection may get either."""
+        for _ in range(WORKERS * 4):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_S_MAX)
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            connection.close()
 
     def stop(self) -> None:
         """Let it finish what it works on and end."""

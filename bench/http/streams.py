@@ -39,6 +39,7 @@ class StreamCell:
     kind: str
     commands: int
     quick_commands: int | None = None
+    accounts: int = ACCOUNTS
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Make the commands, post them all once, and prove the log. Raises AssertionError."""
@@ -47,9 +48,9 @@ class StreamCell:
         commands = self.quick_commands if method.quick and self.quick_commands else self.commands
         measured = Measured(name=self.name, ways=(OURS,), axis=f"{self.kind} commands", size=commands)
         progress(f"{self.name}: preparing")
-        with measured_api(servers, accounts=ACCOUNTS) as api, tempfile.TemporaryDirectory() as folder:
+        with measured_api(servers, accounts=self.accounts) as api, tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "commands.ndjson"
-            _write_commands(file, commands)
+            _write_commands(file, commands, self.accounts)
             posting = Ndjson if self.kind == "ndjson" else Import
             contestant: Contestant = posting(api, servers.mariadb.pid, file, commands)
             run_rounds(measured, [contestant], replace(method, rounds=1), progress)
@@ -188,11 +189,11 @@ def _watched(pids: list[int]) -> Iterator[_Watch]:
         thread.join()
 
 
-def _write_commands(file: Path, commands: int) -> None:
+def _write_commands(file: Path, commands: int, accounts: int) -> None:
     run = uuid.uuid4().hex[:12]
     with file.open("w", encoding="ascii") as lines:
         for number in range(commands):
-            customer = account_id(random.randint(1, ACCOUNTS))
+            customer = account_id(random.randint(1, accounts))
             lines.write(
                 f'{{"type":"deduction","customer_id":"{customer}","amount":"0.01","reference":"{REFERENCE}",'
                 f'"idempotency_key":"{run}-{number}"}}\n'
