@@ -28,9 +28,10 @@ PACKAGES = ("sqlalchemy", "pymysql", "redis", "django", "eventsourcing", "mysqlc
 class MeasuredServer:
     """A private MariaDB as a production server is set: every commit on disk, the binary log too."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self, mariadb: PrivateMariaDB) -> None:
         self._mariadb = mariadb
-        self._numbers = itertools.count(1)
 
     @property
     def pid(self) -> int:
