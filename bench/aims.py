@@ -74,5 +74,20 @@ PROJECTIONS = (
     ),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS)
+HTTP = (
+    Aim(text="against validation only", cell="HTTP post, 64 connections", way="validation", at_least=0.6),
+    Aim(text="over HTTP against Django", cell="HTTP post, 64 connections", way="django", at_least=7),
+    Aim(
+        text="p99 of a post over HTTP, ms", cell="HTTP post, 64 connections", way="ledger", figure="p99_ms", at_most=60
+    ),
+    Aim(
+        text="batch over HTTP against the bare INSERT",
+        cell="HTTP batch of 1,000, 4 connections",
+        way="raw",
+        at_least=0.5,
+    ),
+    Aim(text="batch over HTTP against an ORM", cell="HTTP batch of 1,000, 4 connections", way="orm", at_least=8),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP)
 """All of them, in the order of the documentation."""

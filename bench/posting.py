@@ -38,7 +38,7 @@ class PostingCell:
             for way in self.ways:
                 if way not in missing:
                     progress(f"{self.name}: preparing {way}")
-                    contestants.append(stack.enter_context(_posting(servers.mariadb, self, way)))
+                    contestants.append(stack.enter_context(contestant(servers.mariadb, self, way)))
             run_rounds(measured, contestants, method, progress)
         return measured
 
@@ -76,7 +76,8 @@ class Posting:
 
 
 @contextlib.contextmanager
-def _posting(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Posting]:
+def contestant(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Posting]:
+    """Set a way up with its load processes and its database, both gone with the context."""
     name, url = server.fresh_database()
     order = {
         "way": way,
