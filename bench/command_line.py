@@ -12,11 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.aims import AIMS
 from bench.method import Cell, Method
-from bench.parts import batches, posting
+from bench.parts import agent, batches, posting
 from bench.report import aims_table, summary, table
 from bench.server import measured_servers, surroundings
 
-PARTS: dict[str, Callable[[], Sequence[Cell]]] = {"posting": posting.cells, "batch": batches.cells}
+PARTS: dict[str, Callable[[], Sequence[Cell]]] = {
+    "posting": posting.cells,
+    "batch": batches.cells,
+    "agent": agent.cells,
+}
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
 QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0, quick=True)
 TABLE_COLUMNS_MIN = 160
