@@ -42,9 +42,7 @@ ACCOUNTS = 100
 SKU = "sms"
 QUANTITY = 3
 PRICE_MINOR = 10
-TERMS = ProductTerms(
-    sku=SKU, unit_price="0.10", tiers=(), quantity_min=1, quantity_max=1_000_000, currency="CNY"
-)
+TERMS = ProductTerms(sku=SKU, unit_price="0.10", tiers=(), quantity_min=1, quantity_max=1_000_000, currency="CNY")
 MONEY_MINOR = 1_000_000_000
 STEP = 1_000
 """Commands of one batch where orders are prepared, and where commands are measured alone."""
@@ -250,7 +248,7 @@ class OneByOne:
             )
             assert isinstance(report, Completed), report
             shop.append([CompleteOrder(order_id=order.order_id, attempt=1, delivered=report.delivered)])
-            self._claims.drop([order.order_id])
+            self._claims.settle([order.order_id], [])
             shop.placed.remove(order.order_id)
             executed += 1
         return executed

@@ -109,24 +109,24 @@ class Conversation(asyncio.Protocol):
         self._received = rest[length:]
         self._book.change(+1)
         method, path, _ = lines[0].split(" ")
-        closes = headers.get("connection") == "close"
-        arguments = method, path, headers.get("idempotency-key", ""), rest[:length], closes
+        connection = headers.get("connection", "keep-alive")
+        arguments = method, path, headers.get("idempotency-key", ""), rest[:length], connection
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, self._answer, *arguments)
         else:
             self._answer(*arguments)
 
-    def _answer(self, method: str, path: str, key: str, body: bytes, closes: bool) -> None:
+    def _answer(self, method: str, path: str, key: str, body: bytes, connection: str) -> None:
         document = self._book.execute(key, body) if method == "POST" else self._book.enquire(path.rpartition("/")[2])
         content = json.dumps(document or {}).encode()
         status = "200 OK" if document is not None else "404 Not Found"
         self._book.change(-1)
         self._transport.write(
             f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-            f"Connection: {'close' if closes else 'keep-alive'}\r\n\r\n".encode()
+            f"Connection: {connection}\r\n\r\n".encode()
             + content
         )
-        if closes:
+        if connection == "close":
             self._transport.close()
 
 
