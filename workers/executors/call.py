@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -110,17 +110,10 @@ def _tls() -> ssl.SSLContext:
 
 def _exchange(connection: Connection, request: Request, path: str, host: str, deadline: float) -> tuple[Answer, bool]:
     """Return the answer, and whether the connection is fit for another call."""
-    headers = {
-        "Host": host,
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": "orderledger",
-    }
-    exchange = HTTPConnection(host)
-    exchange.sock = cast(socket.socket, connection)
+    response = HTTPResponse(cast(socket.socket, connection), method=request.method)
     try:
-        exchange.request(request.method, path, body=request.body, headers=headers | dict(request.headers))
-        response = exchange.getresponse()
+        connection.sendall(_message(request, path, host))
+        response.begin()
         body = response.read(ANSWER_BYTES_MAX + 1)
         if len(body) > ANSWER_BYTES_MAX:
             raise NoAnswer("executor-answer-too-large")
@@ -134,8 +127,25 @@ def _exchange(connection: Connection, request: Request, path: str, host: str, de
         raise NoAnswer("executor-timeout")
     # After an interim answer (1xx) the final one would come to the next call.
     is_reusable = response.status >= 200 and response.isclosed() and not response.will_close
-    headers_received = cast(Mapping[str, str], response.headers)
-    return Answer(status=response.status, headers=headers_received, body=body), is_reusable
+    headers = cast(Mapping[str, str], response.headers)
+    return Answer(status=response.status, headers=headers, body=body), is_reusable
+
+
+def _message(request: Request, path: str, host: str) -> bytes:
+    """Return the whole request, so that it is sent at once. Raises ValueError for a text that could be taken for more."""
+    headers = {
+        "Host": host,
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "orderledger",
+        **request.headers,
+    }
+    if request.body is not None:
+        headers["Content-Length"] = str(len(request.body))
+    lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if " " in path or not all(line.isascii() and line.isprintable() for line in lines):
+        raise ValueError("a line of the request holds what no header may")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + (request.body or b"")
 
 
 def _remaining_s(deadline: float) -> float:

@@ -9,8 +9,8 @@ follows, as after any answer that does not come.
 from __future__ import annotations
 
 import io
+import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -20,6 +20,7 @@ from typing import Any
 
 IDLE_S_MAX = 2.0
 """How long a connection waits for its next call; servers commonly wait 5 s or longer before they close one."""
+LIMIT_TOLERANCE_S = 0.01
 IDLE_MAX = 1_000
 """Connections that are kept for one executor."""
 
@@ -49,7 +50,7 @@ class Connection:
 
     def sendall(self, data: bytes) -> None:
         """Send everything. Raises TimeoutError at the deadline."""
-        self._socket.settimeout(self._receiver.remaining_s())
+        self._receiver.limit()
         self._socket.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -59,13 +60,16 @@ class Connection:
     def close(self) -> None:
         """Do nothing: http.client says this before a last answer has been read."""
 
-    def is_silent(self) -> bool:
-        """Say whether nothing more has come, not even an end."""
+    def is_read_up(self) -> bool:
+        """Say whether nothing was received that has not been read."""
         self._receiver.deadline = None
-        try:
-            return not self._reader.peek(1) and not self._receiver.has_ended
-        except (OSError, ValueError):
-            return False
+        return not self._reader.peek(1)
+
+    def is_silent(self) -> bool:
+        """Say whether nothing has come, not even an end."""
+        look = select.poll()
+        look.register(self._socket, select.POLLIN)
+        return not look.poll(0)
 
     def shut(self) -> None:
         """Close the socket."""
@@ -95,7 +99,7 @@ class Connections:
 
     def keep(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next call, if it is fit for one."""
-        if not connection.is_silent():
+        if not connection.is_read_up():
             connection.shut()
             return
         connection.idle_since_s = time.monotonic()
@@ -124,21 +128,25 @@ class Connections:
 
 
 class _Receiver(io.RawIOBase):
-    """Receives until a deadline; without one it takes what is there already."""
+    """Receives until a deadline, and nothing without one."""
 
     def __init__(self, connected: socket.socket, deadline: float | None) -> None:
         self.deadline = deadline
-        self.has_ended = False
         self._socket = connected
+        self._limit_s = 0.0
 
-    def remaining_s(self) -> float:
-        """Return how long an operation may take. Raises TimeoutError when no time is left."""
-        if self.deadline is None:
-            return 0.0
-        remaining_s = self.deadline - time.monotonic()
+    def limit(self) -> None:
+        """Let the socket's next operation take no longer than there is time. Raises TimeoutError when there is none.
+
+        A socket's time-out starts anew with every byte; what trickles must end all the same.
+        """
+        remaining_s = (self.deadline or 0.0) - time.monotonic()
         if remaining_s <= 0:
             raise TimeoutError
-        return remaining_s
+        # Setting it hands the interpreter to another thread, so what is right to a few milliseconds stays.
+        if not remaining_s <= self._limit_s < remaining_s + LIMIT_TOLERANCE_S:
+            self._limit_s = remaining_s
+            self._socket.settimeout(remaining_s)
 
     def readable(self) -> bool:
         """Say yes."""
@@ -146,14 +154,10 @@ class _Receiver(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Receive. Raises TimeoutError."""
-        # A socket's time-out starts anew with every byte; what trickles must end all the same.
-        self._socket.settimeout(self.remaining_s())
-        try:
-            received = self._socket.recv_into(buffer)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        if self.deadline is None:
             return None
-        self.has_ended = received == 0
-        return received
+        self.limit()
+        return self._socket.recv_into(buffer)
 
 
 class _Reader(io.BufferedReader):
