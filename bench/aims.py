@@ -56,6 +56,8 @@ POSTING = (
     Aim(text="hot account against an ORM", cell="hot account, 32 callers, 1 process", way="orm", at_least=19),
     Aim(text="one caller against Django", cell="post, 1 caller, 1 process", way="django", at_least=1),
     Aim(text="one caller against an ORM", cell="post, 1 caller, 1 process", way="orm", at_least=1),
+    Aim(text="what the promises cost", cell="promises, 32 callers, 1 process", way="bare ledger", at_least=0.9),
+    Aim(text="what the promises cost in batches", cell="promises, batch of 1,000", way="bare ledger", at_least=0.9),
     Aim(text="batch against the bare INSERT", cell="batch of 1,000, 1 caller", way="raw", at_least=0.65),
 )
 

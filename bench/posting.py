@@ -20,7 +20,7 @@ RAW_POSTS_PER_S_MAX = 80_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostingCell:
-    """One load; `callers` are those of all processes together."""
+    """One load; `callers` are those of all processes together. `mixed`: commands of every kind, not deductions alone."""
 
     name: str
     ways: Sequence[str]
@@ -28,6 +28,7 @@ class PostingCell:
     processes: int = 1
     accounts: int = 10_000
     batch: int = 1
+    mixed: bool = False
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Measure a cell and prove every way's books afterwards. Raises LoadFailed, AssertionError."""
@@ -84,6 +85,7 @@ def _posting(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Po
         "accounts": cell.accounts,
         "callers": cell.callers // cell.processes,
         "batch": cell.batch,
+        "mixed": cell.mixed,
         "server_pid": server.pid,
     }
     with contextlib.ExitStack() as stack:
