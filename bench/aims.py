@@ -61,5 +61,27 @@ POSTING = (
     Aim(text="batch against the bare INSERT", cell="batch of 1,000, 1 caller", way="raw", at_least=0.65),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING,)
+AGENT = (
+    Aim(
+        text="many calls in flight in one worker process",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="ledger",
+        figure="in_flight",
+        at_least=32,
+    ),
+    Aim(
+        text="the ledger's part of the agent's time",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="commands",
+        at_most=0.5,
+    ),
+    Aim(
+        text="the agent against one order after the other",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="one by one",
+        at_least=10,
+    ),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *AGENT)
 """All of them, in the order of the documentation."""

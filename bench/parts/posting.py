@@ -15,7 +15,9 @@ def cells() -> list[PostingCell]:
         for callers in (1, 16, 32, 64)
     ]
     shared = [
-        PostingCell(name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2)
+        PostingCell(
+            name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2, is_quick=callers > 16
+        )
         for callers in (16, 32, 64)
     ]
     hot = [
@@ -23,12 +25,19 @@ def cells() -> list[PostingCell]:
         PostingCell(name="hot account, 32 callers, 2 processes", ways=WAYS, callers=32, processes=2, accounts=1),
     ]
     mixed = [
-        PostingCell(name=f"mixed, 32 callers, {_processes(count)}", ways=WAYS, callers=32, processes=count, mixed=True)
+        PostingCell(
+            name=f"mixed, 32 callers, {_processes(count)}",
+            ways=WAYS,
+            callers=32,
+            processes=count,
+            mixed=True,
+            is_quick=count == 2,
+        )
         for count in (1, 2)
     ]
     promises = [
         PostingCell(name="promises, 32 callers, 1 process", ways=PROMISES, callers=32),
-        PostingCell(name="promises, batch of 1,000", ways=PROMISES, batch=1_000),
+        PostingCell(name="promises, batch of 1,000", ways=PROMISES, batch=1_000, is_quick=False),
     ]
     return [*spread, *shared, *hot, *mixed, *promises]
 
