@@ -56,6 +56,8 @@ POSTING = (
     Aim(text="hot account against an ORM", cell="hot account, 32 callers, 1 process", way="orm", at_least=19),
     Aim(text="one caller against Django", cell="post, 1 caller, 1 process", way="django", at_least=1),
     Aim(text="one caller against an ORM", cell="post, 1 caller, 1 process", way="orm", at_least=1),
+    Aim(text="what the promises cost", cell="promises, 32 callers, 1 process", way="bare ledger", at_least=0.9),
+    Aim(text="what the promises cost in batches", cell="promises, batch of 1,000", way="bare ledger", at_least=0.9),
     Aim(text="batch against the bare INSERT", cell="batch of 1,000, 1 caller", way="raw", at_least=0.65),
 )
 
@@ -89,5 +91,27 @@ HTTP = (
     Aim(text="batch over HTTP against an ORM", cell="HTTP batch of 1,000, 4 connections", way="orm", at_least=8),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP)
+AGENT = (
+    Aim(
+        text="many calls in flight in one worker process",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="ledger",
+        figure="in_flight",
+        at_least=32,
+    ),
+    Aim(
+        text="the ledger's part of the agent's time",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="commands",
+        at_most=0.5,
+    ),
+    Aim(
+        text="the agent against one order after the other",
+        cell="agent, http 50 ms, 10,000 orders",
+        way="one by one",
+        at_least=10,
+    ),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP, *AGENT)
 """All of them, in the order of the documentation."""

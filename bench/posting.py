@@ -20,7 +20,10 @@ RAW_POSTS_PER_S_MAX = 80_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostingCell:
-    """One load; `callers` are those of all processes together."""
+    """One load; `callers` are those of all processes together. `mixed`: commands of every kind, not deductions alone.
+
+    `is_quick`: is it measured in the quick form too?
+    """
 
     name: str
     ways: Sequence[str]
@@ -28,11 +31,16 @@ class PostingCell:
     processes: int = 1
     accounts: int = 10_000
     batch: int = 1
+    mixed: bool = False
+    is_quick: bool = True
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Measure a cell and prove every way's books afterwards. Raises LoadFailed, AssertionError."""
         missing = {way: "not installed" for way in self.ways if not is_installed(way)}
         measured = Measured(name=self.name, ways=self.ways, missing=missing)
+        if method.quick and not self.is_quick:
+            measured.missing = dict.fromkeys(self.ways, "not in the quick form")
+            return measured
         with contextlib.ExitStack() as stack:
             contestants = []
             for way in self.ways:
@@ -85,6 +93,7 @@ def contestant(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[
         "accounts": cell.accounts,
         "callers": cell.callers // cell.processes,
         "batch": cell.batch,
+        "mixed": cell.mixed,
         "server_pid": server.pid,
     }
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from bench import command_line, posting
 from bench.aims import AIMS, Aim, verdict
 from bench.method import Measured, Method, Observation, Sample
 from bench.parts import batches
-from bench.parts.posting import WAYS
+from bench.parts.posting import PROMISES, WAYS
 from bench.posting import PostingCell
 from bench.processes import LoadFailed, LoadProcess
 from bench.report import spread, summary
@@ -66,6 +66,24 @@ def test_batches_are_compared_with_the_bare_insert_of_the_same_rows(servers: Ser
 
     assert all(figures["proved"] >= batches.SIZE for figures in result["ways"].values())
     assert result["ways"]["ledger"]["more"]["group"]["median"] == batches.SIZE
+
+
+def test_every_way_posts_the_mixed_load_and_its_books_are_proved(servers: Servers) -> None:
+    cell = PostingCell(name="mixed", ways=WAYS, callers=2, accounts=3, mixed=True)
+
+    result = summary("part", cell.measure(servers, replace(SHORT, seconds=0.3), ignore))
+
+    assert result["ways"]["ledger"]["proved"] > 0
+    assert result["ways"]["orm"]["proved"] > 0
+
+
+def test_a_ledger_without_its_promises_keeps_its_balances(servers: Servers) -> None:
+    cell = PostingCell(name="promises", ways=PROMISES, callers=2, accounts=3)
+
+    result = summary("part", cell.measure(servers, SHORT, ignore))
+
+    assert result["ways"]["bare ledger"]["proved"] > 0
+    assert result["ways"]["bare ledger"]["more"]["trips"]["median"] == 2
 
 
 def test_callers_in_two_processes_share_one_log_without_gaps(servers: Servers) -> None:
