@@ -113,5 +113,14 @@ AGENT = (
     ),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP, *AGENT)
+_ANY = "search, any combination of filters, 1,000,000 orders"
+SEARCH = (
+    Aim(text="any combination, median in ms", cell=_ANY, way="ledger", figure="p50_ms", at_most=1),
+    Aim(text="any combination, 99 of 100 in ms", cell=_ANY, way="ledger", figure="p99_ms", at_most=5),
+    Aim(text="longest call that Redis saw, in ms", cell=_ANY, way="ledger", figure="longest_call_ms", at_most=5),
+    Aim(text="bytes an order in the index", cell=_ANY, way="ledger", figure="bytes_per_order", at_most=200),
+    Aim(text="page 100 to page 1", cell="search, page 100", way="ledger", figure="to_page_1", at_most=2),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *SEARCH, *HTTP, *AGENT)
 """All of them, in the order of the documentation."""

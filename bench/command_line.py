@@ -17,6 +17,7 @@ from bench.growth import defects
 from bench.markdown import markdown
 from bench.method import Cell, Method
 from bench.parts import agent, batches, http, posting, projections
+from bench.parts import search as search_part
 from bench.report import aims_table, summary, table
 from bench.server import measured_servers, surroundings
 
@@ -24,6 +25,7 @@ PARTS: dict[str, Callable[[], Sequence[Cell]]] = {
     "posting": posting.cells,
     "batch": batches.cells,
     "projections": projections.cells,
+    "search": search_part.cells,
     "http": http.cells,
     "agent": agent.cells,
 }
