@@ -23,6 +23,18 @@ EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
 class Commands(click.Group):
     """A group whose commands end in one line when the ledger says no."""
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names, those in modules of their own among them."""
+        return sorted([*super().list_commands(context), "audit"])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command; a module of its own is imported when it is asked for."""
+        if name == "audit":
+            from orderledger.audit import audit_group
+
+            return audit_group
+        return super().get_command(context, name)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; turn a LedgerError into exit code 2 and its message."""
         try:
