@@ -123,12 +123,14 @@ def legs_of(postings: bytes, position: int) -> list[dict[str, Any]]:
     """Return the postings as stored. Raises Found when they are none."""
     try:
         legs = json.loads(postings)
+        if not isinstance(legs, list):
+            raise TypeError
         for leg in legs:
             if set(leg) != {"account", "amount_minor", "currency"} or type(leg["amount_minor"]) is not int:
                 raise ValueError
     except (ValueError, TypeError):
         raise Found(position, "postings are not a list of account, amount_minor and currency") from None
-    return legs  # type: ignore[no-any-return]
+    return legs
 
 
 def wrong_postings(postings: bytes, expected: bytes, position: int) -> Found:

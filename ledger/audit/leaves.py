@@ -59,8 +59,9 @@ class _Framed(dict[bytes, bytes]):
 
 def plain_hash(row: Row) -> bytes:
     """Return the leaf hash of a row, by the ledger's own function."""
-    values = [value or None for value in row[:17]]
+    values = list(row[:17])
+    for index in (6, 10, 14):
+        values[index] = values[index] or None
     for index in (1, 8, 14):
-        value = values[index]
-        values[index] = None if value is None else unhexlify(value)
+        values[index] = None if values[index] is None else unhexlify(values[index])
     return leaf_hash(leaf_bytes(*values))

@@ -194,9 +194,14 @@ def _captured(order: Order, content: Any, position: int) -> tuple[int, int, int]
     captured, released = content.captured_minor, content.released_minor
     if captured + released != hold:
         raise Found(position, f"{captured} captured and {released} released of a hold of {hold}")
-    if not 0 <= delivered <= quantity or captured != (2 * hold * delivered + quantity) // (2 * quantity):
+    if not 0 <= delivered <= quantity or captured != capture(hold, delivered, quantity):
         raise Found(position, f"{captured} captured of {hold} for {delivered} of {quantity}")
     return delivered, captured, released
+
+
+def capture(hold: int, delivered: int, quantity: int) -> int:
+    """Return what a delivery in part captures of a hold, rounded half up."""
+    return (2 * hold * delivered + quantity) // (2 * quantity)
 
 
 STEPS: dict[str, Step] = {

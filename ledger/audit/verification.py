@@ -13,7 +13,7 @@ from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED, CannotTell, Find
 from ledger.audit.range_books import RangeResult
 from ledger.audit.stitching import Stitched
 from ledger.audit.workers import ScanProcess, scan_here, scan_processes
-from ledger.audit.write_side import Ends, WriteSide, ends, snapshot
+from ledger.audit.write_side import Ends, WriteSide, ends, placed_again, snapshot
 from ledger.database import DatabaseError, database_url, open_engine
 from ledger.settings import LedgerSettings
 
@@ -62,6 +62,8 @@ def verify(
             try:
                 with snapshot(engine) as connection:
                     events, finding = _verified(connection, url, settings, workers, events_per_process_min, progress)
+                    if finding is not None:
+                        finding = placed_again(connection, finding.position) or finding
             finally:
                 engine.dispose()
     except CannotTell as reason:

@@ -54,6 +54,21 @@ def ends(connection: sa.Connection) -> Ends:
     return Ends(heads[0] if len(heads) == 1 else None, lowest, highest)
 
 
+def placed_again(connection: sa.Connection, before: int) -> Finding | None:
+    """Return the first order.placed of an order that was placed before, among the events before a position.
+
+    A scan forgets orders that have ended, so it notices such an event by what comes after it; this looks for the event.
+    """
+    events = schema.events.c
+    placed = sa.select(events.order_id).where(events.type == "order.placed", events.position < before)
+    repeated = connection.execute(placed.group_by(events.order_id).having(sa.func.count() > 1)).scalars().all()
+    seconds = sa.select(events.position).where(events.type == "order.placed").order_by(events.position).offset(1)
+    positions = [
+        connection.execute(seconds.where(events.order_id == order_id).limit(1)).scalar_one() for order_id in repeated
+    ]
+    return Finding(min(positions), "the order is placed a second time") if positions else None
+
+
 class WriteSide:
     """What the tables hold. Orders as sums of rows, positions of outcomes as marks: neither is kept row by row."""
 
@@ -99,8 +114,11 @@ class WriteSide:
     def _orders(self, wanted: RowSums) -> Finding | None:
         buckets = set(wanted.by_bucket) | set(self.orders.by_bucket)
         unequal = [each for each in buckets if wanted.by_bucket.get(each) != self.orders.by_bucket.get(each)]
-        findings = [each for bucket in sorted(unequal)[:1] for each in self._unequal_orders(bucket)]
-        return min(findings, key=lambda each: each.position, default=None)
+        if not unequal:
+            return None
+        position = max(1, min(unequal) << BUCKET_BITS)
+        unnamed = Finding(position, "the table orders differs from the log for the orders placed from here on")
+        return min(self._unequal_orders(min(unequal)), key=lambda each: each.position, default=unnamed)
 
     def _unequal_orders(self, bucket: int) -> Iterator[Finding]:
         # One bucket is compared order by order, with the ledger's own fold.
@@ -117,7 +135,6 @@ class WriteSide:
             folded = order_from(history, up_to=self._head)
             if stored.get(order_id) != folded:
                 yield Finding(folded.position, f"the table orders does not have {order_id} as this event left it")
-        yield Finding(max(low, 1), "the table orders differs from the log for the orders placed from here on")
 
     # -- outcomes
 
@@ -163,7 +180,8 @@ class WriteSide:
 
     def _reversals(self, fold: Stitched) -> Finding | None:
         table = schema.reversals
-        stored = dict(self._connection.execute(sa.select(table.c.position, table.c.reverses_position)).tuples().all())
+        rows = self._connection.execute(sa.select(table.c.position, table.c.reverses_position))
+        stored: dict[int, int] = {row.position: row.reverses_position for row in rows}
         wanted = {
             position: (reverses, part.account_id.decode(), amount)
             for part in fold.accounts.values()
@@ -172,8 +190,6 @@ class WriteSide:
         undone: dict[int, int] = {}
         findings = []
         for position, (reverses, account_id, amount) in sorted(wanted.items()):
-            if stored.pop(position, None) != reverses:
-                findings.append(Finding(position, "the table reversals does not have this event's reversal"))
             if reverses in undone:
                 findings.append(Finding(position, f"position {reverses} was reversed at {undone[reverses]} already"))
             undone[reverses] = position
@@ -181,6 +197,8 @@ class WriteSide:
                 findings.append(
                     Finding(position, f"position {reverses} is not a transaction of that amount to reverse")
                 )
+            if stored.pop(position, None) != reverses:
+                findings.append(Finding(position, "the table reversals does not have this event's reversal"))
         findings += [Finding(max(1, position), "the table reversals has a row without an event") for position in stored]
         return min(findings, key=lambda each: each.position, default=None)
 
