@@ -113,5 +113,18 @@ AGENT = (
     ),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP, *AGENT)
+_MILLION, _TEN_MILLION = "audit, 1,000,000 events", "audit, 10,000,000 events"
+AUDIT = (
+    Aim(text="full audit against plain replay", cell=_MILLION, way="eventsourcing", at_least=6),
+    Aim(
+        text="the same with mysqlclient",
+        cell=_MILLION,
+        way="ledger, mysqlclient",
+        figure="times_plain_replay",
+        at_least=9,
+    ),
+    Aim(text="10 million events in 60 s", cell=_TEN_MILLION, way="ledger", figure="per_s", at_least=166_667),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *HTTP, *AGENT, *AUDIT)
 """All of them, in the order of the documentation."""

@@ -18,10 +18,14 @@ from ledger.settings import LedgerSettings
 _COMMON_OPTIONS = frozenset({"unix_socket", "charset"})
 
 
-def connect(url: str, settings: LedgerSettings) -> Any:
-    """Return a connection that is in no transaction: SQLite's, mysqlclient's, or PyMySQL's."""
+def connect(url: str, settings: LedgerSettings, *, mysqlclient: bool | None = None) -> Any:
+    """Return a connection that is in no transaction: SQLite's, mysqlclient's, or PyMySQL's.
+
+    `mysqlclient`: whether to use it; None: when it is installed.
+    """
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" and set(parsed.query) <= _COMMON_OPTIONS and has_mysqlclient():
+    wanted = has_mysqlclient() if mysqlclient is None else mysqlclient
+    if wanted and parsed.get_backend_name() != "sqlite" and set(parsed.query) <= _COMMON_OPTIONS:
         return _mysqlclient(parsed, settings)
     return open_append_connection(url, settings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -34,6 +34,8 @@ CHECKED = (
 
 Progress = Callable[[int, int], None]
 """Told how many events of how many are checked."""
+ScanAlone = Callable[[int, int, Callable[[int], None]], RangeResult]
+"""Scans from a position to a position, telling how many events are done."""
 
 
 def audit_url(settings: LedgerSettings) -> str:
@@ -46,10 +48,12 @@ def verify(
     *,
     processes: int | None = None,
     events_per_process_min: int = EVENTS_PER_PROCESS_MIN,
+    mysqlclient: bool | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Verify the log with so many processes (default: one for each processor) and say what was found.
 
+    `mysqlclient`: whether to read with it; None: when it is installed.
     Never raises for what a database may be like: whatever keeps the audit from seeing the whole log is reported as
     "cannot tell".
     """
@@ -57,11 +61,18 @@ def verify(
     url = audit_url(settings)
     events = 0
     try:
-        with scan_processes(processes or os.cpu_count() or 1, url, settings) as workers:
+        count = processes or os.cpu_count() or 1
+        with scan_processes(count, url, settings, mysqlclient=mysqlclient) as workers:
             engine = open_engine(url, settings)
             try:
                 with snapshot(engine) as connection:
-                    events, finding = _verified(connection, url, settings, workers, events_per_process_min, progress)
+                    events, finding = _verified(
+                        connection,
+                        workers,
+                        lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
+                        events_per_process_min,
+                        progress,
+                    )
                     if finding is not None:
                         finding = placed_again(connection, finding.position) or finding
             finally:
@@ -77,9 +88,8 @@ def verify(
 
 def _verified(
     connection: sa.Connection,
-    url: str,
-    settings: LedgerSettings,
     workers: Sequence[ScanProcess],
+    scan_alone: ScanAlone,
     events_min: int,
     progress: Progress,
 ) -> tuple[int, Finding | None]:
@@ -100,7 +110,7 @@ def _verified(
     write_side = WriteSide(connection, head)
     unreadable = write_side.read(tick)
     fold = Stitched()
-    for result in _results(busy, ranges, url, settings, tick, lambda done: progress(done, head)):
+    for result in _results(busy, head, scan_alone, progress, tick):
         wrong = fold.join(result)
         if wrong is not None:
             return fold.events, wrong
@@ -111,29 +121,22 @@ def _verified(
 
 
 def _results(
-    busy: Sequence[ScanProcess],
-    ranges: Sequence[tuple[int, int]],
-    url: str,
-    settings: LedgerSettings,
-    tick: Callable[[], None],
-    count: Callable[[int], None],
-) -> Sequence[RangeResult] | map[RangeResult]:
+    busy: Sequence[ScanProcess], head: int, scan_alone: ScanAlone, progress: Progress, tick: Callable[[], None]
+) -> Iterator[RangeResult]:
+    """Yield what the ranges came to, in order; without processes the one range is scanned here."""
     if not busy:
         done = 0
 
-        def progress(events: int) -> None:
+        def count(events: int) -> None:
             nonlocal done
             done += events
-            count(done)
+            progress(done, head)
 
-        return [scan_here(url, settings, *ranges[0], progress)]
-
-    def awaited(worker: ScanProcess) -> RangeResult:
+        yield scan_alone(1, head, count)
+    for worker in busy:
         while not worker.is_ready():
             tick()
-        return worker.answer()
-
-    return map(awaited, busy)
+        yield worker.answer()
 
 
 def _wrong_ends(where: Ends) -> Finding | None:

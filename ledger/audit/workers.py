@@ -29,11 +29,13 @@ _STOP_S_MAX = 5.0
 class ScanProcess:
     """One process and the way to talk with it."""
 
-    def __init__(self, url: str, settings: LedgerSettings) -> None:
+    def __init__(self, url: str, settings: LedgerSettings, *, mysqlclient: bool | None = None) -> None:
         context = multiprocessing.get_context("fork")
         self._events: Synchronized[int] = context.Value("q", 0)
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(url, settings, theirs, self._events), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(url, settings, mysqlclient, theirs, self._events), daemon=True
+        )
         self._process.start()
         theirs.close()
 
@@ -68,22 +70,26 @@ class ScanProcess:
 
 
 @contextlib.contextmanager
-def scan_processes(count: int, url: str, settings: LedgerSettings) -> Iterator[Sequence[ScanProcess]]:
+def scan_processes(
+    count: int, url: str, settings: LedgerSettings, *, mysqlclient: bool | None = None
+) -> Iterator[Sequence[ScanProcess]]:
     """Run so many processes, none for one: the caller then scans itself."""
     processes: list[ScanProcess] = []
     try:
         while len(processes) < count and count > 1:
-            processes.append(ScanProcess(url, settings))
+            processes.append(ScanProcess(url, settings, mysqlclient=mysqlclient))
         yield processes
     finally:
         for process in processes:
             process.stop()
 
 
-def scan_here(url: str, settings: LedgerSettings, first: int, last: int, progress: Any) -> RangeResult:
+def scan_here(
+    url: str, settings: LedgerSettings, first: int, last: int, progress: Any, *, mysqlclient: bool | None = None
+) -> RangeResult:
     """Scan a range in this process. Raises CannotTell when the database cannot be read."""
     try:
-        reader = EventReader(url, settings)
+        reader = EventReader(url, settings, mysqlclient=mysqlclient)
         try:
             return scan(reader, first, last, progress=progress)
         finally:
@@ -96,13 +102,19 @@ def scan_here(url: str, settings: LedgerSettings, first: int, last: int, progres
         raise
 
 
-def _serve(url: str, settings: LedgerSettings, asked: Connection, events: Synchronized[int]) -> None:
+def _serve(
+    url: str,
+    settings: LedgerSettings,
+    mysqlclient: bool | None,  # noqa: FBT001 - A process takes its arguments by place.
+    asked: Connection,
+    events: Synchronized[int],
+) -> None:
     def progress(count: int) -> None:
         events.value += count
 
     try:
         first, last = asked.recv()
-        asked.send(scan_here(url, settings, first, last, progress))
+        asked.send(scan_here(url, settings, first, last, progress, mysqlclient=mysqlclient))
     except CannotTell as error:
         asked.send(str(error))
     except EOFError:
