@@ -8,23 +8,16 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from ledger.audit.findings import CLEAN, TAMPERED, Report
-from ledger.audit.replaying import Replayed, position_at_time, replay
-from ledger.audit.verification import verify
-from ledger.clock import parse_rfc3339, rfc3339
-from ledger.money import currency, format_amount
-from ledger.settings import LedgerSettings, read_settings
-from orderledger.surroundings import complete
+if TYPE_CHECKING:
+    from ledger.audit.findings import Report
+    from ledger.audit.replaying import Replayed
+    from ledger.settings import LedgerSettings
 
-EXIT_CODES = {CLEAN: 0, TAMPERED: 1}
-EXIT_CANNOT_TELL = 2
+EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
 
 
 @click.group("audit")
@@ -40,11 +33,13 @@ def audit_verify(workers: int | None, as_json: bool) -> None:  # noqa: FBT001
 
     Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. Nothing is written; the service may run meanwhile.
     """
-    settings = read_settings(LedgerSettings, complete(os.environ))
+    from ledger.audit.verification import verify
+
+    settings = _settings()
     with _progress(shown=sys.stderr.isatty()) as progress:
         report = verify(settings, processes=workers, progress=progress)
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _sentence(report))
-    sys.exit(EXIT_CODES.get(report.status, EXIT_CANNOT_TELL))
+    sys.exit(EXIT_CODES[report.status])
 
 
 @audit_group.command("replay")
@@ -56,7 +51,9 @@ def audit_replay(position: int | None, at: str | None, customer_id: str | None, 
     """Show balances and orders as of then, from the log alone."""
     if position is not None and at is not None:
         raise click.UsageError("name --to or --at, not both")
-    settings = read_settings(LedgerSettings, complete(os.environ))
+    from ledger.audit.replaying import position_at_time, replay
+
+    settings = _settings()
     if at is not None:
         position = position_at_time(settings, _microseconds(at))
     replayed = replay(settings, position=position, customer_id=customer_id)
@@ -66,16 +63,33 @@ def audit_replay(position: int | None, at: str | None, customer_id: str | None, 
         _print(replayed)
 
 
+def _settings() -> LedgerSettings:
+    from ledger.settings import LedgerSettings, read_settings
+    from orderledger.surroundings import complete
+
+    return read_settings(LedgerSettings, complete(os.environ))
+
+
 def _sentence(report: Report) -> str:
-    if report.status == CLEAN:
+    if report.status == "clean":
         return f"clean: {report.events} events in {report.seconds:.1f} s; checked {', '.join(report.checked)}"
-    if report.status == TAMPERED:
+    if report.status == "tampered":
         return f"tampered: position {report.first_bad_position}: {report.finding}"
     return f"cannot tell: {report.finding}"
 
 
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("verifying"),
         BarColumn(),
@@ -98,6 +112,8 @@ def _progress(*, shown: bool) -> Iterator[Any]:
 
 
 def _microseconds(text: str) -> int:
+    from ledger.clock import parse_rfc3339
+
     try:
         return parse_rfc3339(text)
     except ValueError as error:
@@ -105,6 +121,8 @@ def _microseconds(text: str) -> int:
 
 
 def _document(replayed: Replayed) -> Mapping[str, Any]:
+    from ledger.clock import rfc3339
+
     accounts = [
         {
             "customer_id": each.account_id,
@@ -145,10 +163,15 @@ def _document(replayed: Replayed) -> Mapping[str, Any]:
 
 
 def _amount(amount_minor: int, code: str) -> str:
+    from ledger.money import currency, format_amount
+
     return format_amount(amount_minor, currency(code))
 
 
 def _print(replayed: Replayed) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     document, console = _document(replayed), Console()
     console.print(f"as of position {document['position']}, recorded {document['recorded_at'] or 'never'}")
     for title, columns in (

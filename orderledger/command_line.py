@@ -16,24 +16,13 @@ from typing import Any
 import click
 
 from ledger.errors import LedgerError
+from orderledger.audit import audit_group
 
 EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
 
 
 class Commands(click.Group):
     """A group whose commands end in one line when the ledger says no."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names, those in modules of their own among them."""
-        return sorted([*super().list_commands(context), "audit"])
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command; a module of its own is imported when it is asked for."""
-        if name == "audit":
-            from orderledger.audit import audit_group
-
-            return audit_group
-        return super().get_command(context, name)
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; turn a LedgerError into exit code 2 and its message."""
@@ -254,6 +243,9 @@ def projections_diff(name: str, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"mend it with: orderledger projections rebuild {name}")
     if found["differences"]:
         sys.exit(EXIT_FINDING)
+
+
+group.add_command(audit_group)
 
 
 # -- work in bulk, checks ------------------------------------------------------------------------------------------
