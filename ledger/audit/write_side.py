@@ -139,25 +139,25 @@ class WriteSide:
     # -- outcomes
 
     def _read_outcomes(self, tick: Callable[[], None]) -> Finding | None:
-        marked, head = self._marked, self._head
-        expression = "COALESCE(position,0)"
-        for rows in self._pages("outcomes", "key_digest", expression):
-            for position in map(int, rows):
-                if position == 0:
-                    continue
-                if not 0 < position <= head:
-                    return Finding(max(1, min(position, head + 1)), f"an outcome names position {position}")
-                if marked[position]:
-                    return Finding(position, "two outcomes name this position")
+        marked = self._marked
+        for rows in self._pages("outcomes", "key_digest", "position", "position IS NOT NULL"):
+            self.accepted += len(rows)
+            positions = list(map(int, rows))
+            if positions and not 0 < min(positions) <= max(positions) <= self._head:
+                return Finding(self._head + 1, "an outcome names a position that the log does not have")
+            for position in positions:
                 marked[position] = 1
-                self.accepted += 1
             tick()
         return None
 
     def _outcomes(self) -> Finding | None:
-        if self.accepted == self._head:
-            return None
-        return Finding(self._marked.index(0, 1), "no outcome names this position")
+        # As many as there are events, and each event has one: then none is named twice.
+        unnamed = self._marked.find(0, 1)
+        if unnamed > 0:
+            return Finding(unnamed, "no outcome names this position")
+        if self.accepted != self._head:
+            return Finding(1, f"{self.accepted} outcomes name positions of {self._head} events")
+        return None
 
     # -- accounts
 
@@ -212,8 +212,8 @@ class WriteSide:
 
     # -- pages
 
-    def _pages(self, table: str, key: str, expression: str) -> Iterator[list[Any]]:
-        """Yield a table's rows as values of the expression, page by page in the order of its key."""
+    def _pages(self, table: str, key: str, expression: str, condition: str = "1=1") -> Iterator[list[Any]]:
+        """Yield the values of the expression for the rows of a table that fulfil the condition, in pages by its key."""
         after: Any = None
         while True:
             where, values = ("1=1", ()) if after is None else (f"{key}>{self._mark}", (after,))
@@ -222,7 +222,7 @@ class WriteSide:
             ).scalar()
             if bound is not None:
                 where, values = f"{where} AND {key}<={self._mark}", (*values, bound)
-            yield self._values(table, expression, where, values)
+            yield self._values(table, expression, f"{where} AND {condition}", values)
             if bound is None:
                 return
             after = bound

@@ -288,9 +288,10 @@ def test_outcomes_that_name_a_position_twice_or_none_there_is_are_found(root: Ro
     # Position 4 has two, and before it position 3 has none.
     assert root.verify().first_bad_position == 3
 
-    root.run("UPDATE outcomes SET position=1000 WHERE position=4")
+    for position in (1_000, -1, 0):
+        root.run(f"UPDATE outcomes SET position={position} WHERE position IN (4,1000,-1)")
 
-    assert root.verify().status == "tampered"
+        assert root.verify().status == "tampered"
 
 
 def test_rows_without_an_event_are_found(root: Root) -> None:
