@@ -23,7 +23,7 @@ _begin = sha256(b"\x00" + LABEL).copy
 def first_wrong(rows: Sequence[Row]) -> int | None:
     """Return the index of the first row whose leaf hash is not that of its bytes."""
     # One tuple and one join a row: every value behind its length, in the order of LEAF_FIELDS.
-    length, framed = _LENGTH, _Framed()
+    length = _LENGTH
     for index, (
         position, event_id, account, version, type_name, schema, order, actor, key,
         correlation, causation, time, available, held, details, data, postings, stored,
@@ -31,11 +31,13 @@ def first_wrong(rows: Sequence[Row]) -> int | None:
         key = unhexlify(key)
         try:
             leaf = (
-                length[len(position)], position, _L16, unhexlify(event_id), framed[account], framed[version],
-                framed[type_name], framed[schema], length[len(order)] + order if order else _MISSING, framed[actor],
+                length[len(position)], position, _L16, unhexlify(event_id), length[len(account)], account,
+                length[len(version)], version, length[len(type_name)], type_name, length[len(schema)], schema,
+                length[len(order)] if order else _MISSING, order or b"", length[len(actor)], actor,
                 length[len(key)], key, length[len(correlation)], correlation,
-                length[len(causation)] + causation if causation else _MISSING, framed[time],
-                length[len(available)], available, framed[held], _L32 + unhexlify(details) if details else _MISSING,
+                length[len(causation)] if causation else _MISSING, causation or b"", length[len(time)], time,
+                length[len(available)], available, length[len(held)], held,
+                _L32 if details else _MISSING, unhexlify(details) if details else b"",
                 length[len(data)], data, length[len(postings)], postings,
             )  # fmt: skip
         except IndexError:
@@ -47,14 +49,6 @@ def first_wrong(rows: Sequence[Row]) -> int | None:
         if hash_.digest() != unhexlify(stored):
             return index
     return None
-
-
-class _Framed(dict[bytes, bytes]):
-    """Values that come again and again within a page, each behind its length."""
-
-    def __missing__(self, value: bytes) -> bytes:
-        framed = self[value] = _LENGTH[len(value)] + value
-        return framed
 
 
 def plain_hash(row: Row) -> bytes:
