@@ -122,5 +122,18 @@ SEARCH = (
     Aim(text="page 100 to page 1", cell="search, page 100", way="ledger", figure="to_page_1", at_most=2),
 )
 
-AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *SEARCH, *HTTP, *AGENT)
+_MILLION, _TEN_MILLION = "audit, 1,000,000 events", "audit, 10,000,000 events"
+AUDIT = (
+    Aim(text="full audit against plain replay", cell=_MILLION, way="eventsourcing", at_least=6),
+    Aim(
+        text="the same with mysqlclient",
+        cell=_MILLION,
+        way="ledger, mysqlclient",
+        figure="times_plain_replay",
+        at_least=9,
+    ),
+    Aim(text="10 million events in 60 s", cell=_TEN_MILLION, way="ledger", figure="per_s", at_least=166_667),
+)
+
+AIMS: tuple[Aim, ...] = (*POSTING, *PROJECTIONS, *SEARCH, *HTTP, *AGENT, *AUDIT)
 """All of them, in the order of the documentation."""

@@ -16,7 +16,7 @@ from bench.chart import chart
 from bench.growth import defects
 from bench.markdown import markdown
 from bench.method import Cell, Method
-from bench.parts import agent, batches, http, posting, projections
+from bench.parts import agent, batches, http, posting, projections, replay
 from bench.parts import search as search_part
 from bench.report import aims_table, summary, table
 from bench.server import measured_servers, surroundings
@@ -28,7 +28,11 @@ PARTS: dict[str, Callable[[], Sequence[Cell]]] = {
     "search": search_part.cells,
     "http": http.cells,
     "agent": agent.cells,
+    "replay": replay.cells,
+    "replay-10m": replay.longest_cells,
 }
+ON_REQUEST = frozenset({"replay-10m"})
+"""Parts that are measured only when they are named."""
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
 QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0, quick=True)
 TABLE_COLUMNS_MIN = 160
@@ -76,7 +80,9 @@ def main(
         quiet_wait_s=default.quiet_wait_s,
         quick=quick,
     )
-    chosen = [(part, cell) for part in parts or PARTS for cell in PARTS[part]()]
+    chosen = [
+        (part, cell) for part in parts or [each for each in PARTS if each not in ON_REQUEST] for cell in PARTS[part]()
+    ]
     chosen = [(part, cell) for part, cell in chosen if not words or any(word in cell.name for word in words)]
     summaries: list[dict[str, Any]] = []
     with measured_servers() as servers, _progress(console) as progress:
