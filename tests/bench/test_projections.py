@@ -50,9 +50,7 @@ def test_reading_is_measured_for_itself(servers: Servers) -> None:
 
 
 def test_what_takes_long_is_left_out_of_the_quick_form(servers: Servers) -> None:
-    cell = ProjectionCell(
-        name="large", projection="orders", events=1_000_000, ways=("ledger",), axis="events", rounds_max=1
-    )
+    cell = ProjectionCell(name="large", projection="orders", events=1_000_000, ways=("ledger",), axis="events")
 
     assert summary("part", cell.measure(servers, SHORT, ignore))["ways"]["ledger"] == {"missing": "left out when quick"}
 
