@@ -45,6 +45,9 @@ format: install ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
 
 bench: .venv/installed-bench servers ## measure throughput and latency on this machine, beside other ways
+	@command -v wrk >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get install -y -q --no-install-recommends wrk >/dev/null 2>&1; } || \
+		echo "wrk is not installed: our own client sends the load over HTTP, and takes more processor time"
 	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
 .venv/installed-bench: .venv/installed

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import g
-
 from api.cursors import seal, unseal
 from api.frames import outcome_frame
 from api.routing import POSITION, Answer, Call
@@ -29,20 +27,19 @@ def answer_command(call: Call, submission: Submission) -> Answer:
     ledger = call.services.ledger
     account_id = getattr(submission.command, "account_id", None)
     if account_id is not None:
-        # What a refusal words its amounts in.
-        g.unit = call.services.currency_of(account_id)
+        call.unit = call.services.currency_of(account_id)
     if call.query["dry_run"]:
-        return answer_outcome(ledger.dry_run([submission])[0], status=200)
-    return answer_outcome(ledger.append(submission), status=201)
+        return answer_outcome(call, ledger.dry_run([submission])[0], status=200)
+    return answer_outcome(call, ledger.append(submission), status=201)
 
 
-def answer_outcome(outcome: Outcome, *, status: int) -> Answer:
+def answer_outcome(call: Call, outcome: Outcome, *, status: int) -> Answer:
     """Answer an outcome; a refusal is raised with the same headers."""
     headers = {POSITION: str(outcome.position)}
     if outcome.replayed:
         headers[REPLAYED] = "true"
     if outcome.error is not None:
-        g.headers = headers
+        call.answer_headers = headers
         raise outcome.error
     return Answer(status, outcome_frame(outcome), headers)
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from api import errors as requests
 from api.problems import MEDIA_TYPE, headers, problem
+from api.routing import Answer, Call, response
 from api.services import Services
 from ledger.errors import LedgerError
 from ledger.ids import is_token, new_id
-from ledger.money import Currency
 
 _log = structlog.get_logger(__name__)
 SECURITY_HEADERS = {
@@ -34,8 +34,9 @@ SECURITY_HEADERS = {
 def install(app: Flask, services: Callable[[], Services]) -> None:
     """Let the application answer every request in our manner."""
 
-    def as_problem(error: LedgerError) -> Response:
-        return problem_response(error, g.get("unit") or services().default_currency)
+    def as_problem(error: LedgerError, cause: Exception | None = None) -> Response:
+        call = g.get("call") or Call(services(), g.request_id, None, {}, {}, None, "")
+        return response(problem_answer(error, call, request.path, cause=cause))
 
     def http_exception(error: HTTPException) -> Response:
         if isinstance(error, RequestRedirect):
@@ -46,17 +47,17 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
                 answer.headers[name] = value
         return answer
 
-    def unexpected(error: Exception) -> Response:
-        return problem_response(LedgerError(), services().default_currency, cause=error)
-
     app.register_error_handler(LedgerError, as_problem)
     app.register_error_handler(HTTPException, http_exception)
-    app.register_error_handler(Exception, unexpected)
-    app.before_request(_begin)
+    app.register_error_handler(Exception, lambda error: as_problem(LedgerError(), error))
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        g.request_id = request_id(request.headers.get("X-Request-Id", ""))
 
     @app.after_request
     def finish(answer: Response) -> Response:
-        answer.headers.update(g.get("headers", {}))
         answer.headers["X-Request-Id"] = g.request_id
         if "Content-Security-Policy" not in answer.headers:
             answer.headers.extend(SECURITY_HEADERS)
@@ -64,26 +65,18 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
         return answer
 
 
-def problem_response(error: LedgerError, unit: Currency, *, cause: Exception | None = None) -> Response:
-    """Build the answer of an error, amounts in this currency unless it says another.
-
-    Log it when it is our fault, with what caused it.
-    """
-    document = problem(error, g.request_id, unit)
+def problem_answer(error: LedgerError, call: Call, path: str, *, cause: Exception | None = None) -> Answer:
+    """Return the answer of an error; log it when it is our fault, with what caused it."""
+    document = problem(error, call.request_id, call.unit or call.services.default_currency)
     if document["status"] >= 500 and document["code"] not in ("unavailable", "outcome-unknown", "not-fresh-enough"):
-        _log.error(
-            "request failed", request_id=g.request_id, path=request.path, code=error.code, exc_info=cause or error
-        )
+        _log.error("request failed", request_id=call.request_id, path=path, code=error.code, exc_info=cause or error)
     # ASCII only: a field's name may hold what is no valid Unicode.
-    answer = current_app.response_class(json.dumps(document), document["status"], mimetype=MEDIA_TYPE)
-    answer.headers.extend(headers(error))
-    return answer
+    return Answer(document["status"], json.dumps(document), {**headers(error), **call.answer_headers}, MEDIA_TYPE)
 
 
-def _begin() -> None:
-    g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if is_token(given) else new_id("req")
+def request_id(given: str) -> str:
+    """Return the request's id: the client's when it may be one, else a new one."""
+    return given if is_token(given) else new_id("req")
 
 
 def _own_error(error: HTTPException) -> LedgerError:

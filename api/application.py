@@ -11,6 +11,7 @@ from api import answers, balances, batches, commands, events, health, money, ope
 from api.directory.areas import AREAS as DIRECTORY_AREAS
 from api.routing import Route, register
 from api.services import Once, Services
+from api.short_way import ShortWay
 from ledger.directory.permissions import PERMISSIONS
 
 AREAS = (
@@ -54,6 +55,7 @@ def create_app(environment: Mapping[str, str]) -> Flask:
     app.extensions["services"] = once
     declared += register(app, AREAS, once, PERMISSIONS)
     answers.install(app, once)
+    app.wsgi_app = ShortWay(declared, once, app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
 
 

@@ -12,14 +12,13 @@ import sqlalchemy as sa
 
 from api.answering import answer_read
 from api.errors import NotFreshEnough
-from api.frames import amount_of, balance_json
+from api.frames import amount_of, balance_json, facts
 from api.freshness import reflected
 from api.routing import Answer, Call, Routes
 from api.schemas import AtPositionQuery, BalanceQuery, StatementQuery
 from api.shapes import BalanceAnswer, StatementAnswer, TrialBalanceAnswer
 from ledger import log, state
 from ledger.clock import now_us, rfc3339
-from ledger.codec import decode
 from ledger.errors import AccountNotFound, ReadUnavailable
 from ledger.events import Recorded
 from ledger.money import Currency, currency, format_amount
@@ -144,15 +143,15 @@ def _balance_of_log(call: Call, customer_id: str) -> Answer:
 def _lines(events: list[Recorded], opening: Balance | None, unit: Currency) -> Iterator[dict[str, Any]]:
     total_minor = 0 if opening is None else opening.total_minor
     for each in events:
-        event = decode(each.type, each.schema_version, each.data)
-        amount_minor = amount_of(event)
+        fact = facts(each)
+        amount_minor = amount_of(each.type, fact)
         after_minor = each.available_minor + each.held_minor
         yield {
             "position": each.position,
             "recorded_at": rfc3339(each.recorded_at_us),
             "type": each.type,
             "order_id": each.order_id,
-            "reference": getattr(event, "reference", None),
+            "reference": fact.get("reference"),
             "amount": None if amount_minor is None else format_amount(amount_minor, unit),
             "change": format_amount(after_minor - total_minor, unit),
             "available": format_amount(each.available_minor, unit),

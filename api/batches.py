@@ -14,17 +14,20 @@ from api import bodies, submissions
 from api.answering import origin
 from api.authentication import Principal, ensure_own, ensure_permitted
 from api.directory.fields import StrictSchema, Token
+from api.encoding import encode_json
 from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
 from api.orders import request_cancellations
+from api.overlapping import overlapped
 from api.problems import problem
-from api.routing import POSITION, Answer, Call, Routes, encode_json, load
+from api.routing import POSITION, Answer, Call, Routes, load
 from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
-from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.errors import AccountNotFound, LedgerError, OrderNotFound, ReadUnavailable
+from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
 from ledger.state import orders_by_id
@@ -36,7 +39,6 @@ SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
 SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
-TOO_MANY = -1
 TOO_LONG = b"["
 """Stands for a line that is too long: whatever it is, it is no command."""
 NDJSON = "application/x-ndjson"
@@ -71,6 +73,11 @@ SCHEMAS: dict[str, tuple[Schema, str]] = {
     "cancellation": (_BatchCancellation(), "orders.cancel"),
 }
 """The commands of a batch: the schema and the permission of each."""
+_BUILD: dict[str, Callable[..., Submission]] = {
+    "recharge": submissions.recharge,
+    "deduction": submissions.deduction,
+    "order": submissions.order,
+}
 
 Item = Submission | LedgerError
 
@@ -110,7 +117,11 @@ def post_batch(call: Call) -> Answer:
 
 
 def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
-    """Return a submission for each command, or what is wrong with it, in order."""
+    """Return a submission for each command, or what is wrong with it, in order; a document may be an error already.
+
+    Raises ReadUnavailable.
+    """
+    services.currencies.learn(_accounts_named(documents))
     items: list[Item] = []
     for document in documents:
         try:
@@ -120,14 +131,25 @@ def understand(services: Services, principal: Principal, who: Origin, documents:
     return _own_cancellations(services, principal, items)
 
 
+def _accounts_named(documents: Sequence[Any]) -> Iterator[str]:
+    for each in documents:
+        account_id = each.get("customer_id") if type(each) is dict else None
+        if type(account_id) is str and is_token(account_id):
+            yield account_id
+
+
 def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) -> Submission:
+    if isinstance(document, LedgerError):
+        raise document
     if not isinstance(document, dict):
         raise InvalidFields(errors=[FieldError(pointer="", detail="expected an object")])
     kind = document.get("type")
     if not isinstance(kind, str) or kind not in SCHEMAS:
         raise InvalidFields(errors=[FieldError(pointer="/type", detail=f"expected one of {', '.join(SCHEMAS)}")])
     schema, permission = SCHEMAS[kind]
-    content: Mapping[str, Any] = load(schema, {name: value for name, value in document.items() if name != "type"})
+    fields = dict(document)
+    del fields["type"]
+    content: Mapping[str, Any] = load(schema, fields)
     ensure_permitted(principal, permission)
     key = content["idempotency_key"]
     if kind == "cancellation":
@@ -136,12 +158,7 @@ def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) 
     if customer_id is None:
         raise InvalidFields(errors=[FieldError(pointer="/customer_id", detail="this field is required")])
     ensure_own(principal, customer_id)
-    build: Callable[..., Submission] = {
-        "recharge": submissions.recharge,
-        "deduction": submissions.deduction,
-        "order": submissions.order,
-    }[kind]
-    return build(facts, who, key, customer_id, content)
+    return _BUILD[kind](facts, who, key, customer_id, content)
 
 
 def _own_cancellations(services: Services, principal: Principal, items: list[Item]) -> list[Item]:
@@ -236,40 +253,37 @@ def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[st
 def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]:
     """Post slice after slice of the lines; return a line of result for each command, and the highest position.
 
-    Memory stays constant. Results wait in a file until the last line was read: most clients send everything before they
-    read anything, and would wait for us as we for them.
+    Memory stays constant. While a slice is committed, the next one is read and understood. Results wait in a file until
+    the last line was read: most clients send everything before they read anything, and would wait for us as we for
+    them.
     """
     spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
-    highest = count = 0
-    while chunk := list(islice(lines, SLICE_COMMANDS)):
-        count += len(chunk)
-        results, position = _slice_results(call, chunk, is_within_limit=count <= call.services.settings.batch_lines_max)
+    highest = 0
+    for results, position in overlapped(_slices(call, lines), lambda items: _slice_results(call, items)):
         highest = max(highest, position)
-        spool.write("".join(encode_json(result) + "\n" for result in results).encode("utf-8"))
-        if position == TOO_MANY:
-            break
+        spool.write(b"".join(encode_json(result) + b"\n" for result in results))
     spool.seek(0)
     return _pieces(spool), highest
 
 
-def _slice_results(call: Call, chunk: Sequence[bytes], *, is_within_limit: bool) -> tuple[list[dict[str, Any]], int]:
-    if not is_within_limit:
-        error = TooManyCommands(commands_max=call.services.settings.batch_lines_max)
-        return [_problem(call, error, None)], TOO_MANY
-    documents = [_document(line) for line in chunk]
+def _slices(call: Call, lines: Iterator[bytes]) -> Iterator[list[Item]]:
+    count, commands_max = 0, call.services.settings.batch_lines_max
+    while chunk := list(islice(lines, SLICE_COMMANDS)):
+        count += len(chunk)
+        if count > commands_max:
+            yield [TooManyCommands(commands_max=commands_max)]
+            return
+        try:
+            yield understand(call.services, call.asker, origin(call), [_document(line) for line in chunk])
+        except ReadUnavailable as error:
+            yield [error for _ in chunk]
+
+
+def _slice_results(call: Call, items: Sequence[Item]) -> tuple[list[dict[str, Any]], int]:
     try:
-        understood = understand(
-            call.services,
-            call.asker,
-            origin(call),
-            [{} if isinstance(each, LedgerError) else each for each in documents],
-        )
-        items = [
-            each if isinstance(each, LedgerError) else item for each, item in zip(documents, understood, strict=True)
-        ]
         return _results(call, items)
     except LedgerError as error:
-        return [_problem(call, error, None) for _ in chunk], 0
+        return [_problem(call, error, None) for _ in items], 0
 
 
 def _pieces(spool: Any) -> Iterator[bytes]:

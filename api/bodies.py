@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from itertools import chain
 from typing import Any
 
 from flask import Request
@@ -19,9 +19,7 @@ JSON = "application/json"
 DEPTH_MAX = 32
 PIECE_BYTES = 1 << 16
 INTEGER_DIGITS_MAX = 30
-_STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
-# The closing quote is optional, so that a string without an end is one match and never tried again from within: linear
-# time.
+_TOO_DEEP = f"the body is nested deeper than {DEPTH_MAX}"
 
 
 def read_bytes(request: Request, bytes_max: int) -> bytes:
@@ -60,16 +58,19 @@ def parse(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequest(problem=f"the body is not UTF-8 at byte {error.start}") from None
-    if text.count("[") + text.count("{") > DEPTH_MAX:
-        _ensure_shallow(text)
     try:
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise MalformedRequest(
             problem=f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise MalformedRequest(problem=_TOO_DEEP) from None
+    except ValueError as error:
         raise MalformedRequest(problem=f"the body is not acceptable JSON: {error}") from None
+    if text.count("[") + text.count("{") > DEPTH_MAX:
+        _ensure_shallow(value)
+    return value
 
 
 def is_idempotency_key(text: str) -> bool:
@@ -77,16 +78,14 @@ def is_idempotency_key(text: str) -> bool:
     return 1 <= len(text) <= IDEMPOTENCY_KEY_BYTES_MAX and text.isascii() and text.isprintable()
 
 
-def _ensure_shallow(text: str) -> None:
-    depth = 0
-    for match in _STRINGS_AND_BRACKETS.finditer(text):
-        first = match[0][0]
-        if first in "[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise MalformedRequest(problem=f"the body is nested deeper than {DEPTH_MAX}")
-        elif first in "]}":
-            depth -= 1
+def _ensure_shallow(value: Any) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH_MAX):
+        inner = chain.from_iterable(each.values() if type(each) is dict else each for each in level)
+        level = [each for each in inner if type(each) is dict or type(each) is list]
+        if not level:
+            return
+    raise MalformedRequest(problem=_TOO_DEEP)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

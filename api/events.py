@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.answering import answer_read
+from api.encoding import encode_json
 from api.errors import FieldError, InvalidFields, MalformedRequest
 from api.frames import event_json
-from api.routing import Answer, Call, Routes, encode_json
+from api.routing import Answer, Call, Routes
 from api.schemas import EventsQuery
 from api.services import Services
 from api.shapes import EventsAnswer
@@ -78,10 +79,10 @@ class EventStream:
         self._is_open = True
         self._pieces = self._run(after, wanted_type, account_id)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __next__(self) -> str:
+    def __next__(self) -> bytes:
         return next(self._pieces)
 
     def close(self) -> None:
@@ -90,13 +91,13 @@ class EventStream:
             self._is_open = False
             self._services.event_streams.release()
 
-    def _run(self, after: int, wanted_type: str | None, account_id: str | None) -> Iterator[str]:
+    def _run(self, after: int, wanted_type: str | None, account_id: str | None) -> Iterator[bytes]:
         def look(connection: sa.Connection) -> tuple[int, list[Recorded]]:
             # The head first: what came after it is for the next look.
             end = log.head(connection).position
             return end, log.events_after(connection, after, STREAM_PAGE_EVENTS, type=wanted_type, account_id=account_id)
 
-        yield "retry: 1000\n\n"
+        yield b"retry: 1000\n\n"
         ends_at_s = time.monotonic() + self._services.settings.event_stream_s
         said_at_s = time.monotonic()
         while time.monotonic() < ends_at_s:
@@ -105,13 +106,14 @@ class EventStream:
             except LedgerError:
                 return
             for each in events:
-                yield f"id: {each.position}\nevent: {each.type}\ndata: {encode_json(event_json(each))}\n\n"
+                data = encode_json(event_json(each))
+                yield b"id: %d\nevent: %s\ndata: %s\n\n" % (each.position, each.type.encode("ascii"), data)
             last = events[-1].position if events else after
             after = last if len(events) == STREAM_PAGE_EVENTS else max(last, end)
             if events:
                 said_at_s = time.monotonic()
             elif time.monotonic() - said_at_s > HEARTBEAT_S:
-                yield ": still here\n\n"
+                yield b": still here\n\n"
                 said_at_s = time.monotonic()
             if len(events) < STREAM_PAGE_EVENTS:
                 time.sleep(LOOK_INTERVAL_S)
@@ -126,6 +128,6 @@ def _last_event_id(call: Call) -> int:
     return int(given)
 
 
-def _lines(events: list[Recorded]) -> Iterator[str]:
+def _lines(events: list[Recorded]) -> Iterator[bytes]:
     for each in events:
-        yield encode_json(event_json(each)) + "\n"
+        yield encode_json(event_json(each)) + b"\n"

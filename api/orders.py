@@ -147,7 +147,7 @@ def _ask_the_executor(call: Call, order: Order, submission: Submission) -> Answe
                 details=stored.details,
             )
     if stored is not None:
-        return answer_outcome(stored, status=201)
+        return answer_outcome(call, stored, status=201)
     body = {"status": "cancellation_requested", "order_id": order.order_id}
     location = f"/v1/commands/{call.idempotency_key}"
     return Answer(202, body, {"Location": location, POSITION: str(order.position)})

@@ -11,7 +11,6 @@ an account: a principal of another customer gets AccountNotFound for it before t
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,8 +24,11 @@ from werkzeug.routing import BaseConverter
 
 from api import bodies
 from api.authentication import Authenticator, Principal, authenticate, ensure_own, ensure_permitted
+from api.directory.fields import StrictSchema
+from api.encoding import encode_json
 from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest, NotFreshEnough
 from ledger.ids import new_id
+from ledger.money import Currency
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 
@@ -62,7 +64,8 @@ class Answer(NamedTuple):
 class Call:
     """One request, checked.
 
-    Who asks, path parameters, loaded query and body. `services` is whatever the application was built with.
+    Who asks, path parameters, loaded query and body. `services` is whatever the application was built with. A view
+    leaves in `unit` the currency that a refusal words its amounts in, and in `answer_headers` what a refusal says too.
     """
 
     services: Any
@@ -72,6 +75,8 @@ class Call:
     query: Any
     body: Any
     idempotency_key: str
+    unit: Currency | None = None
+    answer_headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def asker(self) -> Principal:
@@ -94,7 +99,8 @@ class Route:
     `body` None: it takes none; `streamed`: the view reads the body itself from flask.request.
 
     `answers` maps each good status to its schema, None for a body described by `media_types` alone. `errors` are
-    statuses beyond those that every route of its kind has.
+    statuses beyond those that every route of its kind has. The view of an `idempotent` one looks at nothing but its
+    Call: it may be answered the short way (api.short_way).
     """
 
     method: str
@@ -199,20 +205,17 @@ class _Dispatcher:
         self._route = route
         self._services = services
         self.__name__ = route.operation_id
-        self._defaults = _query_defaults(route)
+        self._defaults = query_defaults(route)
 
     def __call__(self, **path: Any) -> Response:
         route, services = self._route, self._services()
         principal = None
         if route.permission is not PUBLIC:
             authenticators: Sequence[Authenticator] = services.authenticators
-            principal = g.principal = authenticate(request, authenticators)
-            if route.permission is not LOGGED_IN:
-                ensure_permitted(principal, cast(str, route.permission))
-            if "customer_id" in path:
-                ensure_own(principal, path["customer_id"])
+            principal = authenticate(request, authenticators)
+            ensure_admitted(route, principal, path)
         query = dict(self._defaults) if self._defaults is not None and not request.query_string else _query(route)
-        call = Call(
+        call = g.call = Call(
             services=services,
             request_id=g.request_id,
             principal=principal,
@@ -229,8 +232,18 @@ class _Dispatcher:
         return response(route.view(call))
 
 
+def ensure_admitted(route: Route, principal: Principal, path: Mapping[str, Any]) -> None:
+    """Raise Forbidden or AccountNotFound unless the principal may ask this route for what the path names."""
+    if route.permission is not LOGGED_IN:
+        ensure_permitted(principal, cast(str, route.permission))
+    if "customer_id" in path:
+        ensure_own(principal, path["customer_id"])
+
+
 def load(schema: Schema, document: Any) -> Any:
     """Load a document by a schema instance. Raises InvalidFields with a JSON pointer for each wrong field."""
+    if isinstance(schema, StrictSchema) and schema.accepts(document):
+        return document
     try:
         return schema.load(document)
     except ValidationError as error:
@@ -258,10 +271,6 @@ def min_position() -> int:
     return int(given)
 
 
-encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-"""Write an answer's JSON; its text must be valid Unicode."""
-
-
 def _fresh_enough(route: Route, call: Call) -> Answer:
     """Read again until the answer reflects the position asked for, a moment at most. Raises NotFreshEnough."""
     wanted = min_position()
@@ -276,7 +285,7 @@ def _fresh_enough(route: Route, call: Call) -> Answer:
         time.sleep(LOOK_INTERVAL_S)
 
 
-def _query_defaults(route: Route) -> dict[str, Any] | None:
+def query_defaults(route: Route) -> dict[str, Any] | None:
     """Return what a request without a query means, None when that is not allowed or not a plain object."""
     if route.query is None:
         return {}

@@ -23,6 +23,7 @@ LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 POSITION_MAX = 10**15 - 1
 TIME_US_MAX = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?")
 _DIGITS = re.compile(r"[0-9]{1,15}")
 ORDER_SORTS = ("newest", "oldest", "amount", "-amount")
 
@@ -39,6 +40,10 @@ class Amount(fields.Field[str]):
         except BadMoney as error:
             raise ValidationError(error.problem) from None
         return value
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right."""
+        return type(value) is str and _AMOUNT.fullmatch(value) is not None and value.strip("0.") != ""
 
 
 class QueryNumber(fields.Field[int]):
@@ -115,6 +120,7 @@ def memo() -> Text:
 class MoneyBody(StrictSchema):
     """A recharge or a deduction."""
 
+    plain = True
     amount = Amount(required=True)
     reference = reference()
     memo = memo()
@@ -123,6 +129,7 @@ class MoneyBody(StrictSchema):
 class OrderBody(StrictSchema):
     """An order to place; a principal bound to a customer may leave the customer out."""
 
+    plain = True
     customer_id = Token(40)
     product = Token(64, required=True)
     quantity = WholeNumber(1, QUANTITY_MAX, required=True)
@@ -133,12 +140,14 @@ class OrderBody(StrictSchema):
 class CancellationBody(StrictSchema):
     """Why an order is cancelled, if one wants to say."""
 
+    plain = True
     reason = memo()
 
 
 class ReversalBody(StrictSchema):
     """Why a transaction is reversed."""
 
+    plain = True
     reason = Text(MEMO_LENGTH_MAX, required=True)
 
 
@@ -170,12 +179,28 @@ class IdempotencyKey(fields.String):
             raise ValidationError(f"expected 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters")
         return value
 
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right."""
+        return type(value) is str and is_idempotency_key(value)
+
+
+class Commands(fields.List[Any]):
+    """Commands that are checked later, one by one; null is none."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(fields.Raw(), **more)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> list[Any]:
+        if isinstance(value, list) and all(each is not None for each in value):
+            return value
+        return super()._deserialize(value, attr, data, **more)
+
 
 class BatchBody(StrictSchema):
     """Many commands; each is checked by the schema of its type."""
 
     atomic = Flag(load_default=False)
-    commands = fields.List(fields.Raw(), required=True)
+    commands = Commands(required=True)
 
 
 class DryRunQuery(StrictSchema):

@@ -18,6 +18,7 @@ from api.shapes import OrdersAnswer, TransactionsAnswer
 from ledger import log
 from ledger.clock import rfc3339
 from ledger.directory import products
+from ledger.directory.names import Names
 from ledger.errors import BadMoney
 from ledger.ids import is_token
 from ledger.money import currency, format_amount, parse_amount
@@ -31,6 +32,7 @@ from projections.transaction_search import TransactionFilters, TransactionText
 
 routes = Routes("searches")
 PRODUCTS_OF_TEXT_MAX = 100
+WORDS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,6 @@ class _Meaning:
 
     order_ids: Sequence[str]
     customer_ids: Sequence[str]
-    products: Sequence[str]
     prefixes: Sequence[str]
 
 
@@ -58,32 +59,24 @@ def search_orders(call: Call) -> Answer:
     question = question_of(call, "orders")
     place = cursor_place(call, question)
     first, last = _positions(call, "placed_from", "placed_to")
-    meaning = _meaning(call, asked["q"]) if "q" in asked else None
+    names = services.names.now()
     filters = OrderFilters(
         order_id=asked.get("order_id"),
         reference=asked.get("reference"),
-        customer_ids=_customers(call),
+        customer_ids=_customers(call, names),
         statuses=asked.get("status"),
         products=None if "product" not in asked else [asked["product"]],
         placed_from=first,
         placed_to=last,
         amount_min_minor=_amount(call, "amount_min"),
         amount_max_minor=_amount(call, "amount_max"),
-        text=None
-        if meaning is None
-        else FreeText(
-            order_ids=meaning.order_ids,
-            customer_ids=meaning.customer_ids,
-            products=meaning.products,
-            reference_prefixes=meaning.prefixes,
-        ),
+        words=_words(call, names, asked["q"]) if "q" in asked else (),
     )
     found = order_search.search(services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place)
-    names = services.names.names_of({each.order.account_id for each in found.orders})
     rows = [
         order_json(each.order)
         | {
-            "customer_name": names.get(each.order.account_id),
+            "customer_name": names.name_of(each.order.account_id),
             "placed_at": rfc3339(each.placed_at_us),
             "updated_at": rfc3339(each.updated_at_us),
         }
@@ -111,9 +104,10 @@ def search_transactions(call: Call) -> Answer:
     question = question_of(call, "transactions")
     place = cursor_place(call, question)
     first, last = _positions(call, "from_", "to")
-    meaning = _meaning(call, asked["q"]) if "q" in asked else None
+    names = services.names.now()
+    meaning = _meaning(names, asked["q"]) if "q" in asked else None
     filters = TransactionFilters(
-        customer_ids=_customers(call),
+        customer_ids=_customers(call, names),
         types=asked.get("type"),
         order_id=asked.get("order_id"),
         reference=asked.get("reference"),
@@ -128,8 +122,7 @@ def search_transactions(call: Call) -> Answer:
         ),
     )
     found = transaction_search.search(services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place)
-    names = services.names.names_of({each.account_id for each in found.transactions})
-    rows = [_transaction_json(each) | {"customer_name": names.get(each.account_id)} for each in found.transactions]
+    rows = [_transaction_json(each) | {"customer_name": names.name_of(each.account_id)} for each in found.transactions]
     return answer_read(page_body(call, question, rows, found.next), found.position)
 
 
@@ -160,12 +153,12 @@ def _transaction_json(each: transaction_projection.Transaction) -> dict[str, Any
     }
 
 
-def _customers(call: Call) -> list[str] | None:
+def _customers(call: Call, names: Names) -> Sequence[str] | None:
     """Return whose orders are wanted, None for everybody's; a principal of one customer gets no other's."""
     asked = call.query
-    chosen: list[str] | None = [asked["customer_id"]] if "customer_id" in asked else None
+    chosen: Sequence[str] | None = [asked["customer_id"]] if "customer_id" in asked else None
     if "customer_name" in asked:
-        named = call.services.names.matching(asked["customer_name"])
+        named = names.matching(asked["customer_name"])
         chosen = named if chosen is None else [each for each in chosen if each in named]
     own = call.asker.customer_id
     if own is None:
@@ -196,11 +189,23 @@ def _amount(call: Call, name: str) -> int | None:
         raise InvalidFields(errors=[FieldError(parameter=name, detail=error.problem)]) from None
 
 
-def _meaning(call: Call, text: str) -> _Meaning:
-    services = call.services
-    return _Meaning(
-        order_ids=[text] if is_token(text) else [],
-        customer_ids=services.names.matching(text),
-        products=products.skus_matching(services.directory, text, limit=PRODUCTS_OF_TEXT_MAX),
-        prefixes=[text],
-    )
+def _words(call: Call, names: Names, text: str) -> list[FreeText]:
+    """Return what each word may mean. Raises InvalidFields."""
+    words = list(dict.fromkeys(text.split()))
+    if len(words) > WORDS_MAX:
+        raise InvalidFields(errors=[FieldError(parameter="q", detail=f"at most {WORDS_MAX} words")])
+    return [
+        FreeText(
+            order_ids=[word] if is_token(word) else [],
+            customer_ids=names.matching(word),
+            products=products.skus_matching(call.services.directory, word, limit=PRODUCTS_OF_TEXT_MAX),
+            # A reference may have spaces in it: then the text as a whole is its beginning.
+            reference_prefixes=list(dict.fromkeys((word, text.strip()))),
+        )
+        for word in words
+    ]
+
+
+def _meaning(names: Names, text: str) -> _Meaning:
+    """Return what the text as a whole may mean among transactions."""
+    return _Meaning(order_ids=[text] if is_token(text) else [], customer_ids=names.matching(text), prefixes=[text])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import redis
 import sqlalchemy as sa
@@ -15,10 +14,11 @@ import structlog
 from flask import Request
 
 from api.authentication import Authenticator, bearer_token
+from api.currencies import Currencies
 from api.errors import Unauthenticated
 from api.metrics import Metrics
 from api.settings import ApiSettings
-from ledger import migrate, state
+from ledger import migrate
 from ledger.append import Ledger
 from ledger.commands import ProductTerms
 from ledger.database import database_url, directory_url, open_engine
@@ -27,7 +27,7 @@ from ledger.directory.access import Principal, Principals
 from ledger.directory.directory import Directory
 from ledger.directory.names import CustomerNames
 from ledger.money import Currency, currency
-from ledger.reading import read
+from ledger.remembering import Remembered
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
@@ -35,10 +35,9 @@ from projections.wake import Waker
 
 REMEMBER_S = 1.0
 """How long keys and prices are remembered between requests."""
-REMEMBERED_MAX = 100_000
+PRODUCTS_MAX = 100_000
 
 _log = structlog.get_logger(__name__)
-Value = TypeVar("Value")
 
 
 class Services:
@@ -52,6 +51,7 @@ class Services:
         self.ledger_settings = read_settings(LedgerSettings, environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)
         self.engine: sa.Engine = open_engine(database_url(self.ledger_settings), self.ledger_settings)
+        self.currencies = Currencies(self.engine, self.default_currency)
         self.directory = Directory(open_engine(directory_url(self.ledger_settings), self.ledger_settings))
         self.names = CustomerNames(self.directory)
         self.principals = Principals(self.directory, remember_s=REMEMBER_S)
@@ -66,8 +66,7 @@ class Services:
         self.metrics = Metrics()
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
-        self._currencies: dict[str, Currency] = {}
-        self._terms: dict[str, tuple[float, ProductTerms | None]] = {}
+        self._terms = Remembered(self._read_terms, remember_s=REMEMBER_S, entries_max=PRODUCTS_MAX)
 
     @property
     def currency(self) -> str:
@@ -80,34 +79,16 @@ class Services:
         return currency(self.ledger_settings.currency)
 
     def currency_of(self, account_id: str) -> Currency:
-        """Return the account's currency, which never changes; the default for an account that does not exist (yet)."""
-        known = self._currencies.get(account_id)
-        if known is not None:
-            return known
-        account = read(self.engine, lambda connection: state.account(connection, account_id))
-        if account is None:
-            return self.default_currency
-        if len(self._currencies) >= REMEMBERED_MAX:
-            self._currencies.clear()
-        self._currencies[account_id] = currency(account.currency)
-        return self._currencies[account_id]
+        """Return the account's currency; the default for an account that does not exist (yet)."""
+        return self.currencies.of(account_id)
 
     def terms_of(self, sku: str) -> ProductTerms | None:
         """Return the product's terms, at most a moment old; None when it is not on sale."""
-        remembered = self._terms.get(sku)
-        now = time.monotonic()
-        if remembered is not None and now - remembered[0] < REMEMBER_S:
-            return remembered[1]
-        terms = products.terms_of(self.directory, sku)
-        if terms is not None:
-            if len(self._terms) >= REMEMBERED_MAX:
-                self._terms.clear()
-            self._terms[sku] = (now, terms)
-        return terms
+        return self._terms.get(sku)
 
     def forget_terms(self) -> None:
         """Read prices again: a product was changed."""
-        self._terms.clear()
+        self._terms.forget()
 
     def close(self) -> None:
         """Commit what waits and close what is open."""
@@ -116,14 +97,20 @@ class Services:
         self.engine.dispose()
         self.directory.engine.dispose()
 
-    def _by_key(self, request: Request) -> Principal | None:
-        token = bearer_token(request)
-        if token is None:
-            return None
+    def _read_terms(self, skus: Sequence[str]) -> dict[str, ProductTerms]:
+        read = {sku: products.terms_of(self.directory, sku) for sku in skus}
+        return {sku: terms for sku, terms in read.items() if terms is not None}
+
+    def principal_of(self, token: str) -> Principal:
+        """Return whom an API key stands for. Raises Unauthenticated, ReadUnavailable."""
         principal = self.principals.of_key(token)
         if principal is None:
             raise Unauthenticated()
         return principal
+
+    def _by_key(self, request: Request) -> Principal | None:
+        token = bearer_token(request)
+        return None if token is None else self.principal_of(token)
 
     def _cursor_key(self) -> bytes:
         if self.settings.secret_key:

@@ -47,28 +47,25 @@ class Origin:
     actor: str
     correlation_id: str
 
-    def submission(self, command: Command, key: str, details: Mapping[str, Any] | None = None) -> Submission:
-        """Wrap a command; details whose every value is missing are none."""
-        given = {name: value for name, value in (details or {}).items() if value is not None}
+    def submission(self, command: Command, key: str, detail: str, value: Any) -> Submission:
+        """Wrap a command with one erasable detail, or none when its value is None."""
         return Submission(
             command=command,
             actor=self.actor,
             idempotency_key=key,
             correlation_id=self.correlation_id,
-            details=given or None,
+            details=None if value is None else {detail: value},
         )
 
 
 def recharge(facts: Facts, origin: Origin, key: str, customer_id: str, content: Mapping[str, Any]) -> Submission:
     """Return the submission of a recharge. Raises InvalidFields for an amount that the currency does not have."""
-    command = Recharge(**_money(facts, customer_id, content))
-    return origin.submission(command, key, {"memo": content.get("memo")})
+    return _money(Recharge, facts, origin, key, customer_id, content)
 
 
 def deduction(facts: Facts, origin: Origin, key: str, customer_id: str, content: Mapping[str, Any]) -> Submission:
     """Return the submission of a deduction. Raises InvalidFields for an amount that the currency does not have."""
-    command = Deduct(**_money(facts, customer_id, content))
-    return origin.submission(command, key, {"memo": content.get("memo")})
+    return _money(Deduct, facts, origin, key, customer_id, content)
 
 
 def order(facts: Facts, origin: Origin, key: str, customer_id: str, content: Mapping[str, Any]) -> Submission:
@@ -81,18 +78,18 @@ def order(facts: Facts, origin: Origin, key: str, customer_id: str, content: Map
         terms=facts.terms_of(content["product"]),
         reference=content.get("reference"),
     )
-    return origin.submission(command, key, {"params": content.get("params")})
+    return origin.submission(command, key, "params", content.get("params"))
 
 
 def cancellation(origin: Origin, key: str, order_id: str, content: Mapping[str, Any]) -> Submission:
     """Return the submission of a cancellation."""
-    return origin.submission(CancelOrder(order_id=order_id), key, {"reason": content.get("reason")})
+    return origin.submission(CancelOrder(order_id=order_id), key, "reason", content.get("reason"))
 
 
 def resolution(origin: Origin, key: str, order_id: str, content: Mapping[str, Any]) -> Submission:
     """Return the submission of a person's decision on a parked order."""
     command = ResolveOrder(order_id=order_id, resolution=content["resolution"], delivered=content.get("delivered", 0))
-    return origin.submission(command, key, {"reason": content["reason"]})
+    return origin.submission(command, key, "reason", content["reason"])
 
 
 def reversal(origin: Origin, key: str, original: Recorded | None, position: int, reason: str) -> Submission:
@@ -106,18 +103,23 @@ def reversal(origin: Origin, key: str, original: Recorded | None, position: int,
     elif isinstance(event, DeductionPosted):
         signed = -event.amount_minor
     command = ReverseTransaction(reverses_position=position, account_id=original.account_id, signed_amount_minor=signed)
-    return origin.submission(command, key, {"reason": reason})
+    return origin.submission(command, key, "reason", reason)
 
 
-def _money(facts: Facts, customer_id: str, content: Mapping[str, Any]) -> dict[str, Any]:
+def _money(
+    kind: type[Recharge] | type[Deduct],
+    facts: Facts,
+    origin: Origin,
+    key: str,
+    customer_id: str,
+    content: Mapping[str, Any],
+) -> Submission:
     unit = facts.currency_of(customer_id)
     try:
         amount_minor = parse_amount(content["amount"], unit)
     except BadMoney as error:
         raise InvalidFields(errors=[FieldError(pointer="/amount", detail=error.problem)]) from None
-    return {
-        "account_id": customer_id,
-        "amount_minor": amount_minor,
-        "currency": unit.code,
-        "reference": content.get("reference"),
-    }
+    command = kind(
+        account_id=customer_id, amount_minor=amount_minor, currency=unit.code, reference=content.get("reference")
+    )
+    return origin.submission(command, key, "memo", content.get("memo"))

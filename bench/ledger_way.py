@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from bench.ways import AMOUNT_MINOR, CREDIT_MINOR
 from ledger.append import Ledger
-from ledger.commands import Command, Deduct, OpenAccount
+from ledger.commands import CancelOrder, Command, Deduct, OpenAccount, PlaceOrder, ProductTerms, Recharge
 from ledger.database import open_engine
+from ledger.ids import new_id
 from ledger.migrate import upgrade
 from ledger.settings import LedgerSettings
 from ledger.submission import Submission
@@ -18,6 +20,7 @@ from submissions import prove
 ACTOR = "key:key_bench"
 CURRENCY = "CNY"
 REFERENCE = "order placed from the web shop"
+TERMS = ProductTerms(sku="sms", unit_price="0.01", tiers=(), quantity_min=1, quantity_max=1_000, currency=CURRENCY)
 
 
 def account_id(number: int) -> str:
@@ -29,6 +32,30 @@ def deduction(account: int, key: str) -> Submission:
     """Return the command that is measured."""
     command = Deduct(account_id=account_id(account), amount_minor=AMOUNT_MINOR, currency=CURRENCY, reference=REFERENCE)
     return _submission(command, key)
+
+
+def command_of(kind: str, account: int, order: str | None) -> Command:
+    """Return a command of a mixed load."""
+    match kind:
+        case "recharge":
+            return Recharge(
+                account_id=account_id(account), amount_minor=AMOUNT_MINOR, currency=CURRENCY, reference=REFERENCE
+            )
+        case "order":
+            return PlaceOrder(
+                account_id=account_id(account),
+                product=TERMS.sku,
+                quantity=AMOUNT_MINOR,
+                order_id=new_id("ord"),
+                terms=TERMS,
+                reference=REFERENCE,
+            )
+        case "cancellation" if order is not None:
+            return CancelOrder(order_id=order)
+        case _:
+            return Deduct(
+                account_id=account_id(account), amount_minor=AMOUNT_MINOR, currency=CURRENCY, reference=REFERENCE
+            )
 
 
 def opening(account: int) -> Submission:
@@ -64,6 +91,12 @@ class LedgerWay:
         """Append deductions as one batch in which each stands for itself."""
         self._accept([deduction(account, key) for account, key in zip(accounts, keys, strict=True)])
 
+    def post_kind(self, kind: str, account: int, key: str, order: Any) -> Any:
+        """Append a command of this kind."""
+        outcome = self._ledger.append(_submission(command_of(kind, account, order), key))
+        assert outcome.event is not None, outcome.error
+        return None if outcome.order is None else outcome.order.order_id
+
     def leave(self) -> None:
         """Nothing: callers have no connection."""
 
@@ -81,8 +114,11 @@ class LedgerWay:
         """Fold the whole log anew and compare with what is stored."""
         length = prove(self._engine)
         with self._engine.connect() as connection:
-            taken_minor = connection.execute(sa.text("SELECT -SUM(available_minor) FROM accounts")).scalar_one()
-        assert taken_minor == (length - self._accounts) * AMOUNT_MINOR
+            kept = connection.execute(sa.text("SELECT -SUM(available_minor), SUM(held_minor) FROM accounts")).one()
+            types = dict(connection.execute(sa.text("SELECT type, COUNT(*) FROM events GROUP BY type")).tuples().all())
+        held_minor = (types.get("order.placed", 0) - types.get("order.cancelled", 0)) * AMOUNT_MINOR
+        moved_minor = (types.get("deduction.posted", 0) - types.get("recharge.posted", 0)) * AMOUNT_MINOR
+        assert tuple(map(int, kept)) == (moved_minor + held_minor, held_minor)
         return length - self._accounts
 
     def close(self) -> None:

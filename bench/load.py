@@ -18,8 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import processor
-from bench.ways import SupplyExhausted, Way, open_way
+from bench.ways import CANCELLATION, KINDS, ORDER, SupplyExhausted, Way, open_way
 
+MIXTURE = (15, 40, 30, 15)
+"""Of a hundred commands of a mixed load, how many are of each of KINDS."""
 MEETING_S_MAX = 120.0
 """How long callers wait for each other's warming up."""
 
@@ -33,6 +35,7 @@ def main() -> None:
         accounts=order["accounts"],
         callers=order["callers"],
         batch=order["batch"],
+        mixed=order["mixed"],
         server_pid=order["server_pid"],
     )
     answers: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -50,11 +53,12 @@ def main() -> None:
 class Load:
     """The callers of one process."""
 
-    def __init__(self, way: Way, *, accounts: int, callers: int, batch: int, server_pid: int) -> None:
+    def __init__(self, way: Way, *, accounts: int, callers: int, batch: int, mixed: bool, server_pid: int) -> None:
         self._way = way
         self._accounts = accounts
         self._callers = callers
         self._batch = batch
+        self._mixed = mixed
         self._server_pid = server_pid
 
     def run(self, *, warm_until: float, seconds: float) -> dict[str, Any]:
@@ -80,14 +84,28 @@ class Load:
             **{name: after[name] - before[name] for name in before},
         }
 
-    def one(self, chance: random.Random) -> int:
-        """Post once and return how many commands that were."""
-        if self._batch == 1:
+    def one(self, chance: random.Random, orders: list[tuple[int, Any]]) -> int:
+        """Post once and return how many commands that were; `orders` are the caller's open ones with their accounts."""
+        if self._mixed:
+            self._one_of_the_mixture(chance, orders)
+        elif self._batch == 1:
             self._way.post(chance.randint(1, self._accounts), uuid.uuid4().hex)
         else:
             accounts = [chance.randint(1, self._accounts) for _ in range(self._batch)]
             self._way.post_batch(accounts, [uuid.uuid4().hex for _ in range(self._batch)])
         return self._batch
+
+    def _one_of_the_mixture(self, chance: random.Random, orders: list[tuple[int, Any]]) -> None:
+        (kind,) = chance.choices(KINDS, MIXTURE)
+        account, order = chance.randint(1, self._accounts), None
+        if kind == CANCELLATION:
+            if orders:
+                account, order = orders.pop(0)
+            else:
+                kind = ORDER
+        placed = self._way.post_kind(kind, account, uuid.uuid4().hex, order)
+        if kind == ORDER:
+            orders.append((account, placed))
 
     def _snapshot(self) -> dict[str, float]:
         return {
@@ -127,9 +145,9 @@ class Caller(threading.Thread):
             self._way.leave()
 
     def _post_on(self) -> None:
-        chance = random.Random()
+        chance, orders = random.Random(), list[tuple[int, Any]]()
         while True:
-            self.posts_warming += self._load.one(chance)
+            self.posts_warming += self._load.one(chance, orders)
             if time.monotonic() >= self._warm_until:
                 break
         self._meeting.wait()
@@ -138,7 +156,7 @@ class Caller(threading.Thread):
         finished = time.monotonic()
         while finished < end:
             started = finished
-            self.posts += self._load.one(chance)
+            self.posts += self._load.one(chance, orders)
             finished = time.monotonic()
             self.waits_us.append(round((finished - started) * 1_000_000))
 

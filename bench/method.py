@@ -86,7 +86,8 @@ class Contestant(Protocol):
 class Measured:
     """A cell's samples, the ways that could not be measured and why, and how many operations were proved.
 
-    `unit`: what `per_s` counts. `axis` and `size`: what grows and how large it was here, for a curve.
+    `unit`: what `per_s` counts. `axis` and `size`: what grows and how large it was here; cells whose names differ only by
+    the size, written with its commas, are one curve.
     """
 
     name: str

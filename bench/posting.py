@@ -20,7 +20,10 @@ RAW_POSTS_PER_S_MAX = 80_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostingCell:
-    """One load; `callers` are those of all processes together."""
+    """One load; `callers` are those of all processes together. `mixed`: commands of every kind, not deductions alone.
+
+    `is_quick`: is it measured in the quick form too?
+    """
 
     name: str
     ways: Sequence[str]
@@ -28,17 +31,22 @@ class PostingCell:
     processes: int = 1
     accounts: int = 10_000
     batch: int = 1
+    mixed: bool = False
+    is_quick: bool = True
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Measure a cell and prove every way's books afterwards. Raises LoadFailed, AssertionError."""
         missing = {way: "not installed" for way in self.ways if not is_installed(way)}
         measured = Measured(name=self.name, ways=self.ways, missing=missing)
+        if method.quick and not self.is_quick:
+            measured.missing = dict.fromkeys(self.ways, "not in the quick form")
+            return measured
         with contextlib.ExitStack() as stack:
             contestants = []
             for way in self.ways:
                 if way not in missing:
                     progress(f"{self.name}: preparing {way}")
-                    contestants.append(stack.enter_context(_posting(servers.mariadb, self, way)))
+                    contestants.append(stack.enter_context(contestant(servers.mariadb, self, way)))
             run_rounds(measured, contestants, method, progress)
         return measured
 
@@ -76,7 +84,8 @@ class Posting:
 
 
 @contextlib.contextmanager
-def _posting(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Posting]:
+def contestant(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Posting]:
+    """Set a way up with its load processes and its database, both gone with the context."""
     name, url = server.fresh_database()
     order = {
         "way": way,
@@ -84,6 +93,7 @@ def _posting(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[Po
         "accounts": cell.accounts,
         "callers": cell.callers // cell.processes,
         "batch": cell.batch,
+        "mixed": cell.mixed,
         "server_pid": server.pid,
     }
     with contextlib.ExitStack() as stack:

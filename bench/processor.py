@@ -32,3 +32,30 @@ def machine_s() -> float:
 def load_average() -> list[float]:
     """Return the load averages over 1, 5 and 15 minutes."""
     return [round(each, 2) for each in os.getloadavg()]
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def resident_mib(pid: int) -> float:
+    """Return how much memory a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1_024
+
+
+def children_s() -> float:
+    """Return the processor seconds of this process's children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -28,9 +28,10 @@ PACKAGES = ("sqlalchemy", "pymysql", "redis", "django", "eventsourcing", "mysqlc
 class MeasuredServer:
     """A private MariaDB as a production server is set: every commit on disk, the binary log too."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self, mariadb: PrivateMariaDB) -> None:
         self._mariadb = mariadb
-        self._numbers = itertools.count(1)
 
     @property
     def pid(self) -> int:
@@ -41,6 +42,15 @@ class MeasuredServer:
         """Make an empty database and return its name and URL."""
         name = f"bench_{next(self._numbers)}"
         return name, self._mariadb.create_database(name)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database, yield its URL, and remove it."""
+        name, url = self.fresh_database()
+        try:
+            yield url
+        finally:
+            self.drop_database(name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database."""

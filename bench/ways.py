@@ -9,11 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 AMOUNT_MINOR = 1
 CREDIT_MINOR = 1_000_000_000_000
 """What each account may be overdrawn by, so that no measured command is refused."""
+
+
+RECHARGE, DEDUCTION, ORDER, CANCELLATION = KINDS = ("recharge", "deduction", "order", "cancellation")
+"""What a mixed load posts; each moves AMOUNT_MINOR, an order holds it and a cancellation releases it."""
 
 
 class SupplyExhausted(Exception):
@@ -35,6 +39,9 @@ class Way(Protocol):
     def post_batch(self, accounts: Sequence[int], keys: Sequence[str]) -> None:
         """Post commands together, durably. May raise SupplyExhausted."""
 
+    def post_kind(self, kind: str, account: int, key: str, order: Any) -> Any:
+        """Post one of KINDS durably; return an ORDER's id, which a CANCELLATION on the same account then gets."""
+
     def leave(self) -> None:
         """End a calling thread's use of the way."""
 
@@ -50,6 +57,7 @@ class Way(Protocol):
 
 WAYS = {
     "ledger": ("bench.ledger_way", "LedgerWay", "ledger"),
+    "bare ledger": ("bench.baselines.bare_ledger", "BareLedger", "ledger"),
     "django": ("bench.baselines.django_way", "DjangoWay", "django"),
     "orm": ("bench.baselines.orm_way", "OrmWay", "sqlalchemy"),
     "raw": ("bench.baselines.raw_insert", "RawInsert", "pymysql"),

@@ -16,7 +16,7 @@ def now_us() -> int:
 def rfc3339(time_us: int) -> str:
     """Write a time as RFC 3339 in UTC with microseconds."""
     seconds, micros = divmod(time_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}Z"
 
 
 def parse_rfc3339(text: str) -> int:

@@ -118,6 +118,19 @@ def events_of_orders(connection: sa.Connection, order_ids: Sequence[str]) -> dic
     return found
 
 
+def first_times_us(connection: sa.Connection, order_ids: Sequence[str], *, type: str) -> dict[str, int]:
+    """Return when each of the orders first had an event of this type; those that had none are left out."""
+    found: dict[str, int] = {}
+    for start in range(0, len(order_ids), PAGE_EVENTS):
+        query = (
+            sa.select(_EVENTS.c.order_id, sa.func.min(_EVENTS.c.recorded_at_us))
+            .where(_EVENTS.c.order_id.in_(order_ids[start : start + PAGE_EVENTS]), _EVENTS.c.type == type)
+            .group_by(_EVENTS.c.order_id)
+        )
+        found.update({row[0]: row[1] for row in connection.execute(query)})
+    return found
+
+
 def account_event_before(connection: sa.Connection, account_id: str, position: int) -> Recorded | None:
     """Return the account's last event at or before a position."""
     by_version = sa.select(_EVENTS.c.position).where(_EVENTS.c.account_id == account_id)

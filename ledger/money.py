@@ -93,4 +93,7 @@ def parse_amount(text: str, unit: Currency, *, zero: bool = False) -> int:
 
 def format_amount(amount_minor: int, unit: Currency) -> str:
     """Write minor units as a decimal in major units with all of the currency's decimals."""
-    return format_decimal(amount_minor, decimals=unit.exponent, decimals_min=unit.exponent)
+    if unit.exponent == 0:
+        return str(amount_minor)
+    digits = str(abs(amount_minor)).zfill(unit.exponent + 1)
+    return f"{'-' if amount_minor < 0 else ''}{digits[: -unit.exponent]}.{digits[-unit.exponent :]}"

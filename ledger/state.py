@@ -34,12 +34,13 @@ def order(connection: sa.Connection, order_id: str) -> Order | None:
 
 def orders_by_id(connection: sa.Connection, order_ids: Sequence[str]) -> dict[str, Order]:
     """Return the orders with these ids."""
-    found = {}
-    for row in _rows_in(connection, schema.orders, schema.orders.c.order_id, order_ids):
-        if row["reference"] is not None:
-            row["reference"] = bytes(row["reference"]).decode("utf-8")
-        found[row["order_id"]] = Order(**row)
-    return found
+    rows = _rows_in(connection, schema.orders, schema.orders.c.order_id, order_ids)
+    return {row["order_id"]: _order(row) for row in rows}
+
+
+def orders_found(connection: sa.Connection, query: sa.Select[Any]) -> list[Order]:
+    """Return the orders that a query over the table of orders, all its columns, finds."""
+    return [_order(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def balance_at(connection: sa.Connection, account_id: str, position: int | None = None) -> Balance | None:
@@ -115,6 +116,12 @@ def outcomes_of(
             details=details.get(position),
         )
     return found
+
+
+def _order(row: dict[str, Any]) -> Order:
+    if row["reference"] is not None:
+        row["reference"] = bytes(row["reference"]).decode("utf-8")
+    return Order(**row)
 
 
 def _refusal(stored: bytes) -> Any:

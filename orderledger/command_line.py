@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from ledger.errors import LedgerError
+from orderledger.audit import audit_group
 
 EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
 
@@ -242,6 +243,9 @@ def projections_diff(name: str, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"mend it with: orderledger projections rebuild {name}")
     if found["differences"]:
         sys.exit(EXIT_FINDING)
+
+
+group.add_command(audit_group)
 
 
 # -- work in bulk, checks ------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.batches import understand
+from api.batches import Item, understand
 from api.bodies import parse
-from api.frames import outcome_frame
+from api.encoding import encode_json
+from api.overlapping import overlapped
 from api.problems import problem
 from api.services import Services
 from api.submissions import Origin
@@ -45,30 +46,37 @@ def import_file(environment: Mapping[str, str], file: Path, results: Path) -> di
     services = Services(environment)
     origin = Origin(actor=ACTOR, correlation_id=f"import-{content_id}")
     try:
-        with results.open("a", encoding="utf-8") as written, _progress() as progress:
+        with results.open("ab") as written, _progress() as progress:
             if skip == 0:
-                written.write(json.dumps({"file": file.name, "content": content_id}) + "\n")
+                written.write(encode_json({"file": file.name, "content": content_id}) + b"\n")
             task = progress.add_task("importing", total=total, completed=skip)
             lines = islice(_documents(file, content_id), skip, None)
-            while chunk := list(islice(lines, SLICE_LINES)):
-                for result in _post(services, origin, chunk):
+            for results_of_slice in overlapped(_slices(services, origin, lines), lambda each: _post(services, *each)):
+                for result in results_of_slice:
                     counts[result["state"]] += 1
                     counts["replayed"] += bool(result.get("replayed"))
-                    written.write(json.dumps(result, ensure_ascii=False) + "\n")
+                written.write(b"".join(encode_json(result) + b"\n" for result in results_of_slice))
                 written.flush()
-                progress.advance(task, len(chunk))
+                progress.advance(task, len(results_of_slice))
     finally:
         services.close()
     return counts | {"lines": total, "results": str(results)}
 
 
-def _post(services: Services, origin: Origin, chunk: list[tuple[int, Any]]) -> list[dict[str, Any]]:
-    items = understand(services, _IMPORTER, origin, [{} if isinstance(d, LedgerError) else d for _, d in chunk])
-    items = [d if isinstance(d, LedgerError) else item for (_, d), item in zip(chunk, items, strict=True)]
+def _slices(
+    services: Services, origin: Origin, lines: Iterator[tuple[int, Any]]
+) -> Iterator[tuple[list[int], list[Item]]]:
+    """Yield slices of the lines: their numbers, and what each is understood as."""
+    while chunk := list(islice(lines, SLICE_LINES)):
+        numbers, documents = [number for number, _ in chunk], [document for _, document in chunk]
+        yield numbers, understand(services, _IMPORTER, origin, documents)
+
+
+def _post(services: Services, numbers: list[int], items: list[Item]) -> list[dict[str, Any]]:
     wanted = [item for item in items if isinstance(item, Submission)]
     outcomes = iter(services.ledger.append_batch(wanted, atomic=False))
     results = []
-    for (number, _), item in zip(chunk, items, strict=True):
+    for number, item in zip(numbers, items, strict=True):
         if isinstance(item, LedgerError):
             results.append({"line": number, "state": INVALID, "problem": _problem(services, item)})
         else:
@@ -83,12 +91,10 @@ def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
         raise error
     if error is not None:
         return {"state": REFUSED, "problem": _problem(services, error), "replayed": outcome.replayed}
-    frame = outcome_frame(outcome)
-    order = frame.get("order") or {}
     return {
         "state": ACCEPTED,
-        "position": frame["position"],
-        "order_id": order.get("id"),
+        "position": outcome.position,
+        "order_id": None if outcome.order is None else outcome.order.order_id,
         "replayed": outcome.replayed,
     }
 

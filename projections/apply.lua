@@ -12,7 +12,47 @@ local writes = cjson.decode(ARGV[6])
 redis.call('HDEL', KEYS[1], 'position')
 
 local call, unpack = redis.call, unpack
+local prefix = ARGV[5]
 local own = {}
+
+-- Numbers of four bytes go on a list until it is dense, then into bitmaps. Arguments: a window's size, when a list is
+-- dense, the numbers.
+function own.listed(key, from, to)
+  local window, least, share = writes[from], writes[from + 1], writes[from + 2]
+  local length, packed = call('STRLEN', key) / 4, {}
+  if length + to - from - 2 <= least then
+    for i = from + 3, to do packed[#packed + 1] = struct.pack('<I4', writes[i]) end
+    call('APPEND', key, table.concat(packed))
+    return
+  end
+  local part, block = string.sub(key, #prefix + 1)
+  local dense = call('HEXISTS', prefix .. 'x', part) == 1
+  for i = from + 3, to do
+    local number = writes[i]
+    if not dense and length >= least and (length + 1) * share >= number then
+      dense = true
+      call('HSET', prefix .. 'x', part, number)
+    end
+    if dense then
+      local bits, bit = prefix .. 'b:' .. part .. ':' .. math.floor((number - 1) / window), (number - 1) % window
+      -- The end first: Redis makes a new string as long as it must be, but doubles one that grows.
+      if bits ~= block and bit < window - 1 then call('SETBIT', bits, window - 1, 0) end
+      block = bits
+      call('SETBIT', bits, bit, 1)
+    else
+      call('APPEND', key, struct.pack('<I4', number))
+      length = length + 1
+    end
+  end
+end
+
+-- Codes of four bytes beside those of the orders before. Arguments: a window's size, the first one's place, the codes.
+function own.codes(key, from, to)
+  local packed = {}
+  for i = from + 2, to do packed[#packed + 1] = struct.pack('<I4', writes[i]) end
+  if writes[from + 1] == 0 then call('SETRANGE', key, 4 * writes[from] - 1, '\0') end
+  call('SETRANGE', key, 4 * writes[from + 1], table.concat(packed))
+end
 
 function own.items(key, from, to)
   for i = from, to, 2 do call('LSET', key, writes[i], writes[i + 1]) end
@@ -75,7 +115,7 @@ function own.index(directory, from, to)
   end
 end
 
-local prefix, at, count = ARGV[5], 1, #writes
+local at, count = 1, #writes
 while at <= count do
   local action, key, from, to = writes[at], prefix .. writes[at + 1], at + 3, at + 2 + writes[at + 2]
   if own[action] then

@@ -117,9 +117,9 @@ def _compare(live: Generation, reference: _Reference, key: str) -> Iterator[Diff
         items = _read(live, reference, lambda pipeline: pipeline.lrange(live.prefix + key, 0, -1))
         if items != [each.encode() for each in reference.model.lists.get(key, [])]:
             yield Difference(key=key, position=reference.position, problem="its items differ")
-    elif kind == b"string" or (kind == b"none" and key in reference.model.bitmaps):
+    elif kind == b"string" or (kind == b"none" and key in reference.model.strings):
         bits = _read(live, reference, lambda pipeline: pipeline.get(live.prefix + key)) or b""
-        if bits.rstrip(b"\0") != reference.model.bitmap(key):
+        if bits.rstrip(b"\0") != reference.model.string(key):
             yield Difference(key=key, position=reference.position, problem="its bits differ")
     elif kind in (b"zset", b"none"):
         yield from _compare_set(live, reference, key)

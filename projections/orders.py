@@ -7,6 +7,7 @@ in lists and sorted indexes, its status in bitmaps and counters; see projections
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import get_args
 
 from ledger import codec
@@ -25,7 +26,7 @@ _ORDER_CLASSES: dict[str, type[OrderEvent]] = {each.TYPE: each for each in get_a
 def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     """Return what the events change. Raises Unappliable."""
     relevant = [(each, event) for each in events if (event := _event(each)) is not None]
-    before, count = _before(relevant, reader)
+    before, count, places = _before(relevant, reader)
     after: dict[str, OrderDocument] = {}
     for each, event in relevant:
         order_id = str(each.order_id)
@@ -51,10 +52,14 @@ def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     step = Step()
     for order_id, document in after.items():
         _write(step, before.get(order_id), document)
+    places_now = _write_columns(step, [document for order_id, document in after.items() if order_id not in before])
     if relevant:
         step.put(*order_layout.COUNT, str(count))
+    if places_now > places:
+        step.put(*order_layout.PLACES, str(places_now))
     step.noted.update(after)
     step.noted[order_layout.COUNT] = count
+    step.noted[order_layout.PLACES] = max(places, places_now)
     return step
 
 
@@ -72,16 +77,18 @@ def _event(excerpt: Excerpt) -> OrderEvent | None:
         raise Unappliable(excerpt.position, "its data cannot be read") from None
 
 
-def _before(relevant: Sequence[tuple[Excerpt, OrderEvent]], reader: Reader) -> tuple[dict[str, OrderDocument], int]:
-    """Return the orders among these that were placed before, and how many orders there are."""
+def _before(
+    relevant: Sequence[tuple[Excerpt, OrderEvent]], reader: Reader
+) -> tuple[dict[str, OrderDocument], int, int]:
+    """Return the orders among these that were placed before, how many there are, and their amounts' binary places."""
     placed = {each.order_id for each, event in relevant if isinstance(event, OrderPlaced)}
     earlier = list(dict.fromkeys(str(each.order_id) for each, _ in relevant if each.order_id not in placed))
     found = {order_id: reader.recent[order_id] for order_id in earlier if order_id in reader.recent}
     unknown = [order_id for order_id in earlier if order_id not in found]
-    count = reader.recent.get(order_layout.COUNT)
-    if count is None:
-        count = int(reader.fields([order_layout.COUNT])[0] or 0)
-    return found | _stored(reader, unknown), count
+    count, places = reader.recent.get(order_layout.COUNT), reader.recent.get(order_layout.PLACES)
+    if count is None or places is None:
+        count, places = (int(each or 0) for each in reader.fields([order_layout.COUNT, order_layout.PLACES]))
+    return found | _stored(reader, unknown), count, places
 
 
 def _stored(reader: Reader, order_ids: list[str]) -> dict[str, OrderDocument]:
@@ -113,9 +120,8 @@ def _write(step: Step, before: OrderDocument | None, after: OrderDocument) -> No
         step.push(part, line)
         # A CRC that several ids share leads to all of their numbers.
         step.join(*order_layout.id_field(order.order_id), str(number))
-        step.push(order_layout.of_account(account), str(number))
-        step.push(order_layout.of_product(order.product), str(number))
-        step.index(order_layout.AMOUNTS, order_layout.amount_member(order.amount_minor, number))
+        step.list_number(order_layout.of_account(account), number)
+        step.list_number(order_layout.of_product(order.product), number)
         if order.reference is not None:
             member = order_layout.reference_member(folded(order.reference), number)
             step.index(order_layout.REFERENCES, member)
@@ -140,3 +146,24 @@ def _move(step: Step, counters: Sequence[dict[str, int]], status: str, number: i
     step.mark(part, bit, is_set=is_in)
     for counter in counters:
         counter[code] += 1 if is_in else -1
+
+
+def _write_columns(step: Step, placed: Sequence[OrderDocument]) -> int:
+    """Put amounts and accounts beside those of the orders before: the placed ones' numbers follow each other.
+
+    Return how many binary places the amounts have.
+    """
+    most = 0
+    for window, some in groupby(placed, lambda each: order_layout.window_of(each.number)[0]):
+        documents = list(some)
+        _, first = order_layout.window_of(documents[0].number)
+        amounts = [each.order.amount_minor for each in documents]
+        places = max(amounts).bit_length()
+        most = max(most, places)
+        # The binary digits of all amounts in a row: every so many of them are those of one place.
+        digits = "".join(f"{each:0{places}b}" for each in amounts)
+        for place in range(places):
+            step.fill(order_layout.amount_bits(place, window), first, digits[places - 1 - place :: places])
+        codes = [order_layout.account_code(each.order.account_id) for each in documents]
+        step.code(order_layout.account_codes(window), first, codes)
+    return most

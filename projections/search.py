@@ -1,64 +1,41 @@
-"""Search orders: by customer, product, status, time, amount, reference and free text, in four orders, page by page.
+"""Search orders: by customer, product, status, time, amount, reference and words, in four orders, page by page.
 
-Every part of the filter that leads to orders is an option; the script walks the smallest and checks the rest on the
-documents. Pages go on after a sort key, so their depth costs nothing and an order that changes meanwhile moves no
-other.
+Pages go on after a sort key, so their depth costs nothing and an order that changes meanwhile moves no other. What the
+indexes lead to is checked on the documents, which may be younger: a page reflects the position of the first look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import dropwhile, islice
+from typing import Literal, TypeVar
 
 import redis
 
 from ledger.errors import ReadUnavailable
-from ledger.money import AMOUNT_MINOR_MAX
 from ledger.orders import STATUSES
-from projections import keys, order_layout, order_walk
-from projections.generations import Generation, checkpoint_of
-from projections.order_documents import ACCOUNT_PREFIX, ORDER_PREFIX, STATUS_CODES, OrderDocument, folded, shortened
-from projections.order_walk import Found
-from projections.orders import NAME
+from projections import order_bits, order_counts, order_layout
+from projections.order_documents import STATUS_CODES, OrderDocument
+from projections.order_filters import Clause, FreeText, OrderFilters, check_of
+from projections.order_walk import Gone, OrderWalk
 from projections.redis_clients import reading
-from projections.walk import live_or_unavailable
+
+__all__ = ["FreeText", "OrderFilters", "OrderPage", "Count", "count_by_status", "read_orders", "search"]
 
 Sort = Literal["newest", "oldest", "amount", "-amount"]
 LIMIT_MAX = 500
 LISTED_MAX = 1_000
-SOURCES_MAX = 256
-"""Lists of customers and products merged at most; more are looked up document by document."""
 SWITCHES_MAX = 5
-COUNT_MAX = 10_000
-"""Orders counted one by one at most, where the counters do not know."""
+CANDIDATES_MAX = 150_000
+"""Documents looked at for one page; a page that needs more is handed out short, with where to go on."""
+CHUNK_MIN, CHUNK_MAX = 20, 500
+FEW_SHARE = 10
+"""When fewer than one of so many documents match, what names too many orders is read after all."""
+COUNT_MAX = 2_000
+"""Orders counted one by one at most, where the indexes do not know."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreeText:
-    """What a person's words may mean, any of it: the caller has looked names up. Prefixes are of references."""
-
-    order_ids: Sequence[str] = ()
-    customer_ids: Sequence[str] = ()
-    products: Sequence[str] = ()
-    reference_prefixes: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFilters:
-    """What orders must be like; None: no matter. Bounds are inclusive; `placed_…` are positions in the log."""
-
-    order_id: str | None = None
-    reference: str | None = None
-    reference_prefix: str | None = None
-    customer_ids: Sequence[str] | None = None
-    statuses: Sequence[str] | None = None
-    products: Sequence[str] | None = None
-    placed_from: int | None = None
-    placed_to: int | None = None
-    amount_min_minor: int | None = None
-    amount_max_minor: int | None = None
-    text: FreeText | None = None
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,31 +65,25 @@ def search(
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise ValueError(f"limit must be 1 to {LIMIT_MAX}")
-    by_amount, descending = sort in ("amount", "-amount"), sort in ("newest", "-amount")
-    request = _request(filters, by_amount=by_amount, descending=descending)
-    found = _walk(client, request, want=limit + 1, after=after)
-    documents = found.documents
-    if found.is_gathered:
-        documents = sorted(documents, key=_amount_key, reverse=descending)
-        if after is not None:
-            documents = [
-                each for each in documents if (_amount_key(each) < after if descending else _amount_key(each) > after)
-            ]
-    following = found.next
-    if len(documents) > limit:
-        documents = documents[:limit]
-        following = _amount_key(documents[-1]) if by_amount else str(documents[-1].number)
-    return OrderPage(orders=documents, next=following, position=found.position)
+    descending = sort in ("newest", "-amount")
+    if sort in ("amount", "-amount"):
+        return _of_one_generation(lambda: _by_amount(client, filters, limit, after, descending=descending))
+    return _of_one_generation(lambda: _by_number(client, filters, limit, after, descending=descending))
 
 
 def read_orders(client: redis.Redis, order_ids: Sequence[str]) -> tuple[int, Mapping[str, OrderDocument]]:
     """Return the position reflected and those of the orders that are placed by then. Raises ReadUnavailable."""
     if len(order_ids) > LISTED_MAX:
         raise ValueError(f"at most {LISTED_MAX} orders at a time")
-    request = _request(OrderFilters(), by_amount=False, descending=True)
-    request["options"] = [_merge([], ids=order_ids)]
-    found = _walk(client, request, want=len(order_ids) + 1, after=None)
-    return found.position, {each.order.order_id: each for each in found.documents}
+    wanted = frozenset(order_ids)
+
+    def read() -> tuple[int, Mapping[str, OrderDocument]]:
+        clause = Clause(ids=list(dict.fromkeys(map(order_layout.id_field, wanted))))
+        walk = OrderWalk(client, OrderFilters(), descending=True, clauses=[clause])
+        documents = walk.documents(walk.numbers or [])
+        return walk.position, {each.order.order_id: each for each in documents if each.order.order_id in wanted}
+
+    return _of_one_generation(read)
 
 
 def count_by_status(
@@ -120,164 +91,160 @@ def count_by_status(
 ) -> tuple[int, Mapping[str, Count]]:
     """Return the position reflected and how many orders of each status meet the filters. Raises ReadUnavailable.
 
-    Exact for filters by customer or product alone; otherwise exact where at most `count_max` orders match.
+    Exact unless more than `count_max` orders can match by a reference's start or by very many customers.
     """
+    position, codes, is_exact = _of_one_generation(
+        lambda: order_counts.by_counters(client, filters) or _counted(client, filters, count_max)
+    )
     wanted = [each for each in STATUSES if filters.statuses is None or each in filters.statuses]
-    parts = _counters(filters)
-    with reading():
-        if parts is not None:
-            position, codes = _counted(live_or_unavailable(client, NAME), parts)
-            is_exact = True
-        else:
-            request = _request(filters, by_amount=False, descending=True) | {"counting": True}
-            found = _walk(client, request, want=count_max, after=None)
-            position, codes, is_exact = found.position, found.counts, found.next is None
     return position, {each: Count(orders=codes.get(STATUS_CODES[each], 0), is_exact=is_exact) for each in wanted}
 
 
-def _walk(client: redis.Redis, request: dict[str, Any], *, want: int, after: str | None) -> Found:
+def _of_one_generation(read: Callable[[], T]) -> T:
     with reading():
         for _ in range(SWITCHES_MAX):
-            found = order_walk.run(live_or_unavailable(client, NAME), request, want=want, after=after)
-            if found is not None and found.is_gathered and found.next is not None:
-                # More than expected was there to gather, as orders were placed meanwhile.
-                found = order_walk.run(live_or_unavailable(client, NAME), request, want=want, after=after)
-            if found is not None:
-                return found
+            try:
+                return read()
+            except Gone:
+                continue
     raise ReadUnavailable(reason="the read model is being replaced")
 
 
-def _request(filters: OrderFilters, *, by_amount: bool, descending: bool) -> dict[str, Any]:
-    compared = _compared(filters)
-    request: dict[str, Any] = {
-        "descending": descending,
-        "counting": False,
-        "filter": compared,
-        "filtered": len(compared) > 0,
-        "options": _options(filters),
-    }
-    if filters.statuses is not None:
-        request["statuses"] = [STATUS_CODES[each] for each in dict.fromkeys(filters.statuses)]
-    if filters.placed_from is not None:
-        request["placed_from"] = filters.placed_from
-    if filters.placed_to is not None:
-        request["placed_to"] = filters.placed_to
-    if by_amount:
-        request["amounts"] = _amount_bounds(filters)
-    return request
+def _by_number(
+    client: redis.Redis, filters: OrderFilters, limit: int, after: str | None, *, descending: bool
+) -> OrderPage:
+    walk = OrderWalk(client, filters, descending=descending, after=None if after is None else int(after))
+    check = check_of(filters)
+    numbers = _numbers(walk, descending=descending)
+    found: list[OrderDocument] = []
+    seen, chunk = 0, limit + 1
+    following: str | None = after
+    while len(found) <= limit and seen < CANDIDATES_MAX:
+        some = list(islice(numbers, chunk))
+        found += filter(check, walk.documents(some))
+        if len(some) < chunk:
+            following = None
+            break
+        following, seen = str(some[-1]), seen + chunk
+        chunk = _next_chunk(limit + 1 - len(found), len(found), seen)
+        if walk.is_open and len(found) * FEW_SHARE < seen:
+            walk.name_all()
+            numbers = _numbers_after(walk, some[-1], descending=descending)
+    if len(found) > limit:
+        following = str(found[limit - 1].number)
+    return OrderPage(orders=found[:limit], next=following, position=walk.position)
 
 
-def _options(filters: OrderFilters) -> list[dict[str, Any]]:
-    """Return the sources of which each holds every order that can match."""
-    found: list[dict[str, Any]] = [{"kind": "numbers"}]
-    if filters.statuses is not None:
-        found.append({"kind": "statuses", "codes": [STATUS_CODES[each] for each in dict.fromkeys(filters.statuses)]})
-    if filters.order_id is not None:
-        found.append(_merge([], ids=[filters.order_id]))
-    if filters.reference is not None:
-        # The number that follows the zero byte is hexadecimal, and "g" comes after any.
-        start = folded(filters.reference) + "\0"
-        found.append(_merge([], ranges=[[order_layout.REFERENCES, start, start + "g"]]))
-    if filters.reference_prefix is not None:
-        found.append(_merge([], ranges=[[order_layout.REFERENCES, folded(filters.reference_prefix)]]))
-    if filters.amount_min_minor is not None or filters.amount_max_minor is not None:
-        found.append(_merge([], ranges=[[order_layout.AMOUNTS, *_amount_bounds(filters)]]))
-    named = (_parts(filters.customer_ids, ()), _parts((), filters.products))
-    found += [_merge(parts) for parts in named if parts is not None]
-    if filters.text is not None:
-        text = filters.text
-        parts = _parts(text.customer_ids, text.products)
-        if parts is not None and len(text.order_ids) <= LISTED_MAX:
-            ranges = [[order_layout.REFERENCES, folded(each)] for each in text.reference_prefixes]
-            found.append(_merge(parts, ids=text.order_ids, ranges=ranges))
+def _next_chunk(missing: int, found: int, seen: int) -> int:
+    """Return how many documents to look at for so many more matches, when those seen had so many."""
+    return max(CHUNK_MIN, min(CHUNK_MAX, missing * 2 * seen // max(1, found)))
+
+
+def _numbers(walk: OrderWalk, *, descending: bool) -> Iterator[int]:
+    if walk.numbers is not None:
+        yield from reversed(walk.numbers) if descending else walk.numbers
+        return
+    for window, _ in walk.windows():
+        if window.bits:
+            yield from window.numbers(descending=descending)
+
+
+def _numbers_after(walk: OrderWalk, last: int, *, descending: bool) -> Iterator[int]:
+    return dropwhile(lambda each: each >= last if descending else each <= last, _numbers(walk, descending=descending))
+
+
+def _by_amount(
+    client: redis.Redis, filters: OrderFilters, limit: int, after: str | None, *, descending: bool
+) -> OrderPage:
+    walk = OrderWalk(client, filters, descending=True, amounts=True)
+    check = check_of(filters)
+    if walk.numbers is not None:
+        documents = sorted(filter(check, walk.documents(walk.numbers)), key=_key, reverse=descending)
+        beyond = [each for each in documents if after is None or _is_beyond(_key(each), after, descending=descending)]
+        return _amount_page(walk, beyond, limit, None)
+    if walk.is_open:
+        walk.name_all()
+    sets = [(each.index, each.all_bits(), each.amounts) for each, _ in walk.windows() if each.bits]
+    found: list[OrderDocument] = []
+    seen, wanted = 0, limit + 1
+    while len(found) <= limit and seen < CANDIDATES_MAX:
+        left = sets if after is None else _beyond(sets, after, descending=descending)
+        some = sorted(walk.documents(_extreme(left, wanted, descending=descending)), key=_key, reverse=descending)
+        found += filter(check, some)
+        if len(some) < wanted:
+            return _amount_page(walk, found, limit, None)
+        after, seen, wanted = _key(some[-1]), seen + wanted, min(CHUNK_MAX, wanted * 2)
+    return _amount_page(walk, found, limit, after)
+
+
+def _amount_page(walk: OrderWalk, found: Sequence[OrderDocument], limit: int, last: str | None) -> OrderPage:
+    if len(found) > limit:
+        last = _key(found[limit - 1])
+    return OrderPage(orders=found[:limit], next=last, position=walk.position)
+
+
+def _extreme(sets: Sequence[tuple[int, int, order_bits.Amounts]], wanted: int, *, descending: bool) -> list[int]:
+    """Return the numbers of so many orders that come first by amount, then number."""
+    chosen, tied = order_bits.extreme([(bits, amounts) for _, bits, amounts in sets], wanted, highest=descending)
+    indexes = [index for index, _, _ in sets]
+    numbers = list(_numbers_of(indexes, chosen, descending=descending))
+    return numbers + list(islice(_numbers_of(indexes, tied, descending=descending), wanted - len(numbers)))
+
+
+def _numbers_of(indexes: Sequence[int], sets: Sequence[int], *, descending: bool) -> Iterator[int]:
+    for index, bits in sorted(zip(indexes, sets, strict=True), reverse=descending):
+        if bits:
+            first = index * order_layout.WINDOW + 1
+            yield from (first + place for place in order_bits.places_of(bits, descending=descending))
+
+
+def _beyond(
+    sets: Sequence[tuple[int, int, order_bits.Amounts]], after: str, *, descending: bool
+) -> list[tuple[int, int, order_bits.Amounts]]:
+    """Return what comes after a sort key."""
+    amount_minor, number = order_layout.of_amount_key(after)
+    found = []
+    for index, bits, amounts in sets:
+        less, same = amounts.below(amount_minor, bits)
+        before = order_bits.between(0, number - 2 - index * order_layout.WINDOW)
+        if descending:
+            bits = less | same & before
+        else:
+            behind = order_bits.between(number - index * order_layout.WINDOW, order_layout.WINDOW)
+            bits = bits ^ less ^ same | same & behind
+        if bits:
+            found.append((index, bits, amounts))
     return found
 
 
-def _parts(customer_ids: Sequence[str] | None, products: Sequence[str] | None) -> list[str] | None:
-    if customer_ids is None or products is None or len(customer_ids) + len(products) > SOURCES_MAX:
-        return None
-    accounts = dict.fromkeys(shortened(each, ACCOUNT_PREFIX) for each in customer_ids)
-    return [order_layout.of_account(each) for each in accounts] + [
-        order_layout.of_product(each) for each in dict.fromkeys(products)
-    ]
+def _is_beyond(key: str, after: str, *, descending: bool) -> bool:
+    return key < after if descending else key > after
 
 
-def _merge(parts: Sequence[str], *, ids: Sequence[str] = (), ranges: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
-    named = [[*order_layout.id_field(each), shortened(each, ORDER_PREFIX)] for each in dict.fromkeys(ids)]
-    return {"kind": "merge", "parts": list(parts), "ids": named, "ranges": list(ranges)}
+def _key(document: OrderDocument) -> str:
+    return order_layout.amount_key(document.order.amount_minor, document.number)
 
 
-def _compared(filters: OrderFilters) -> dict[str, Any]:
-    """Return what documents are compared with; status and time are compared by number."""
-    found: dict[str, Any] = {}
-    if filters.customer_ids is not None:
-        found["accounts"] = _any_of(filters.customer_ids, ACCOUNT_PREFIX)
-    if filters.products is not None:
-        found["products"] = dict.fromkeys(filters.products, True)
-    if filters.amount_min_minor is not None:
-        found["amount_min"] = filters.amount_min_minor
-    if filters.amount_max_minor is not None:
-        found["amount_max"] = filters.amount_max_minor
-    if filters.order_id is not None:
-        found["order"] = shortened(filters.order_id, ORDER_PREFIX)
-    if filters.reference is not None:
-        found["reference"] = folded(filters.reference)
-    if filters.reference_prefix is not None:
-        found["reference_prefix"] = folded(filters.reference_prefix)
-    if filters.text is not None:
-        found["text"] = {
-            "orders": _any_of(filters.text.order_ids, ORDER_PREFIX),
-            "accounts": _any_of(filters.text.customer_ids, ACCOUNT_PREFIX),
-            "products": dict.fromkeys(filters.text.products, True),
-            "references": [folded(each) for each in filters.text.reference_prefixes],
-        }
-    return found
+def _counted(client: redis.Redis, filters: OrderFilters, count_max: int) -> tuple[int, dict[str, int], bool]:
+    walk = OrderWalk(client, filters, descending=True, statuses=True)
+    check = check_of(filters)
+    if walk.numbers is not None:
+        return walk.position, _of_documents(walk, walk.numbers, check), True
+    counts: dict[str, int] = {}
+    if walk.is_open:
+        walk.name_all()
+    if walk.is_exact:
+        for window, by_name in walk.windows():
+            for code in STATUS_CODES.values():
+                counts[code] = counts.get(code, 0) + (window.bits & by_name[f"s:{code}"]).bit_count()
+        return walk.position, counts, True
+    numbers = list(islice(_numbers(walk, descending=True), count_max + 1))
+    return walk.position, _of_documents(walk, numbers[:count_max], check), len(numbers) <= count_max
 
 
-def _any_of(identifiers: Sequence[str], prefix: str) -> dict[str, bool]:
-    return dict.fromkeys((shortened(each, prefix) for each in identifiers), True)
-
-
-def _amount_bounds(filters: OrderFilters) -> list[str]:
-    lowest, highest = filters.amount_min_minor or 0, filters.amount_max_minor
-    above = AMOUNT_MINOR_MAX + 1 if highest is None else max(0, min(highest, AMOUNT_MINOR_MAX) + 1)
-    return [
-        order_layout.amount_member(max(0, min(lowest, AMOUNT_MINOR_MAX + 1)), 0),
-        order_layout.amount_member(above, 0),
-    ]
-
-
-def _amount_key(document: OrderDocument) -> str:
-    return order_layout.amount_member(document.order.amount_minor, document.number)
-
-
-def _counters(filters: OrderFilters) -> list[str] | None:
-    """Return the counters that together hold the answer, None when they do not."""
-    others = (filters.order_id, filters.reference, filters.reference_prefix, filters.text, filters.placed_from)
-    bounds = (filters.placed_to, filters.amount_min_minor, filters.amount_max_minor)
-    if any(each is not None for each in (*others, *bounds)):
-        return None
-    customers, products = filters.customer_ids, filters.products
-    if customers is None and products is None:
-        return [order_layout.counts()]
-    if (customers is not None and products is not None) or len(customers or products or ()) > SOURCES_MAX:
-        return None
-    if customers is not None:
-        return [order_layout.counts(shortened(each, ACCOUNT_PREFIX)) for each in dict.fromkeys(customers)]
-    return [order_layout.counts(product=each) for each in dict.fromkeys(products or ())]
-
-
-def _counted(live: Generation, parts: Sequence[str]) -> tuple[int, dict[str, int]]:
-    pipeline = live.client.pipeline(transaction=True)
-    pipeline.hmget(keys.checkpoint(NAME, live.generation), ["position", "leaf", "at_us"])
-    for part in parts:
-        pipeline.hgetall(live.prefix + part)
-    values, *counters = pipeline.execute()
-    checkpoint = checkpoint_of(values)
-    if checkpoint is None:
-        raise ReadUnavailable(reason="the read model is being replaced")
-    codes: dict[str, int] = {}
-    for counter in counters:
-        for code, count in counter.items():
-            codes[code.decode()] = codes.get(code.decode(), 0) + int(count)
-    return checkpoint.position, codes
+def _of_documents(walk: OrderWalk, numbers: Sequence[int], check: Callable[[OrderDocument], bool]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in filter(check, walk.documents(numbers)):
+        code = STATUS_CODES[each.order.status]
+        counts[code] = counts.get(code, 0) + 1
+    return counts

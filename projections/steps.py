@@ -12,9 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+from projections import order_layout
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 ARGUMENTS_MAX = 1_000
 """Arguments of one write; Lua's stack ends at a few thousand."""
+
+
+INTEGER_BITS = 63
+"""Bits that Redis sets at once."""
 
 
 class Unappliable(Exception):
@@ -50,6 +56,9 @@ class Step:
         self.hashes: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.joined: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         self.pushed: defaultdict[str, list[str]] = defaultdict(list)
+        self.listed: defaultdict[str, list[int]] = defaultdict(list)
+        self.filled: list[tuple[str, int, str]] = []
+        self.coded: list[tuple[str, int, Sequence[int]]] = []
         self.replaced: defaultdict[str, dict[int, str]] = defaultdict(dict)
         self.bits: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.changes: defaultdict[str, defaultdict[str, int]] = defaultdict(_counters)
@@ -76,6 +85,18 @@ class Step:
         """Set or clear a bit of a bitmap."""
         self.bits[key][bit] = int(is_set)
 
+    def list_number(self, part: str, number: int) -> None:
+        """Append to a list of numbers, or, once the list is dense, set the number's bit; see order_layout."""
+        self.listed[part].append(number)
+
+    def fill(self, key: str, first: int, bits: str) -> None:
+        """Put binary digits in a bitmap where nothing was, up to `WINDOW` in all."""
+        self.filled.append((key, first, bits))
+
+    def code(self, key: str, first: int, codes: Sequence[int]) -> None:
+        """Put codes of four bytes in a column of `WINDOW` where nothing was."""
+        self.coded.append((key, first, codes))
+
     def count(self, key: str, field: str, change: int) -> None:
         """Add to a counter; one that comes to zero is removed."""
         self.changes[key][field] += change
@@ -96,6 +117,13 @@ class Step:
             _append(found, "join", key, _flat(pairs))
         for key, texts in self.pushed.items():
             _append(found, "RPUSH", key, texts)
+        for key, numbers in self.listed.items():
+            rule = (order_layout.WINDOW, order_layout.DENSE_MIN, order_layout.DENSE_SHARE)
+            found += ("listed", key, len(rule) + len(numbers), *rule, *numbers)
+        for key, first, digits in self.filled:
+            _append_filled(found, key, first, digits)
+        for key, first, codes in self.coded:
+            found += ("codes", key, 2 + len(codes), order_layout.WINDOW, first, *codes)
         for key, items in self.replaced.items():
             _append(found, "items", key, _flat(items.items()))
         for key, bits in self.bits.items():
@@ -113,6 +141,20 @@ def _counters() -> defaultdict[str, int]:
 
 def _flat(pairs: Iterable[tuple[object, object]]) -> list[object]:
     return list(chain.from_iterable(pairs))
+
+
+def _append_filled(found: list[Any], key: str, first: int, bits: str) -> None:
+    chunks = [(start, bits[start : start + INTEGER_BITS]) for start in range(0, len(bits), INTEGER_BITS)]
+    sets = [
+        each
+        for start, chunk in chunks
+        if (value := int(chunk, 2))
+        for each in ("SET", f"u{len(chunk)}", first + start, str(value))
+    ]
+    if sets:
+        # The end first: Redis makes a new string as long as it must be, but doubles one that grows.
+        end = ("SET", "u1", order_layout.WINDOW - 1, 0)
+        found += ("BITFIELD", key, len(end) + len(sets), *end, *sets)
 
 
 def _append(found: list[Any], action: str, key: str, arguments: Sequence[object]) -> None:

@@ -7,6 +7,7 @@ are seen by the job that will remove it; a lost job is forgotten with the flag, 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -27,17 +28,34 @@ QUEUED_MAX = 3
 JOB_TIMEOUT_S = 60
 FAILURE_TTL_S = 3_600
 PAUSE_S = 0.5
+INTERVAL_S = 0.01
+"""Between two wake-ups: a busy ledger commits hundreds of times a second, and each costs Redis and us a round trip."""
 
 _log = structlog.get_logger(__name__)
 
 
 def wake(queue_redis: redis.Redis, target: str) -> bool:
     """Have the target's job run soon; say whether one was enqueued. Raises redis.RedisError."""
-    if target not in TARGETS:
-        raise ValueError(f"no such target: {target}")
-    flag = keys.flag(target)
-    if not queue_redis.set(flag, b"1", nx=True, px=FLAG_MS):
-        return False
+    return target in wake_all(queue_redis, (target,))
+
+
+def wake_all(queue_redis: redis.Redis, targets: Sequence[str] = TARGETS) -> list[str]:
+    """Have the targets' jobs run soon, in one round trip when all are on their way; return those that were enqueued.
+
+    Raises redis.RedisError.
+    """
+    for target in targets:
+        if target not in TARGETS:
+            raise ValueError(f"no such target: {target}")
+    with queue_redis.pipeline(transaction=False) as pipeline:
+        for target in targets:
+            pipeline.set(keys.flag(target), b"1", nx=True, px=FLAG_MS)
+        raised = pipeline.execute()
+    wanted = [target for target, is_new in zip(targets, raised, strict=True) if is_new]
+    return [target for target in wanted if _enqueue(queue_redis, target)]
+
+
+def _enqueue(queue_redis: redis.Redis, target: str) -> bool:
     queue = Queue(
         queue_name(target), connection=queue_redis, serializer=JSONSerializer, job_class=WakeUpJob, is_async=True
     )
@@ -86,11 +104,11 @@ class Waker:
             self._committed.wait()
             self._committed.clear()
             self._wake_all()
+            self._closing.wait(INTERVAL_S)
 
     def _wake_all(self) -> None:
         try:
-            for target in TARGETS:
-                wake(self._redis, target)
+            wake_all(self._redis)
         except Exception as error:  # noqa: BLE001 - The edge of a thread that must outlive any fault of Redis.
             self._report(error)
             # The wake-ups are due still; meanwhile the sweeper may have seen to them.

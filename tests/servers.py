@@ -214,6 +214,8 @@ class PrivateMariaDB(_PrivateServer):
         options = {
             **mariadb_options(),
             "datadir": str(self.directory / "data"),
+            # A server that starts removes what it takes for left-over temporary tables, other servers' too.
+            "tmpdir": str(self.directory),
             "socket": str(self.socket),
             "port": str(self.port),
             "bind-address": "127.0.0.1",

@@ -24,7 +24,7 @@ from ledger.commands import (
 )
 from ledger.ids import new_id
 from ledger.orders import Order
-from projections.search import OrderFilters
+from projections.search import FreeText, OrderFilters
 from submissions import submission
 
 PRODUCTS = ("sms", "top-up", "a:b")
@@ -94,7 +94,6 @@ def brute_force(orders: Sequence[Order], filters: OrderFilters, sort: str) -> li
 
 def matches(order: Order, filters: OrderFilters) -> bool:
     reference = (order.reference or "").casefold()
-    text = filters.text
     return all(
         (
             filters.order_id in (None, order.order_id),
@@ -108,13 +107,19 @@ def matches(order: Order, filters: OrderFilters) -> bool:
             filters.placed_to is None or order.placed_position <= filters.placed_to,
             filters.amount_min_minor is None or order.amount_minor >= filters.amount_min_minor,
             filters.amount_max_minor is None or order.amount_minor <= filters.amount_max_minor,
-            text is None
-            or order.order_id in text.order_ids
-            or order.account_id in text.customer_ids
-            or order.product in text.products
-            or (
-                order.reference is not None
-                and any(reference.startswith(each.casefold()) for each in text.reference_prefixes)
-            ),
+            all(word_matches(order, each) for each in filters.words),
+        )
+    )
+
+
+def word_matches(order: Order, word: FreeText) -> bool:
+    reference = (order.reference or "").casefold()
+    return (
+        order.order_id in word.order_ids
+        or order.account_id in word.customer_ids
+        or order.product in word.products
+        or (
+            order.reference is not None
+            and any(reference.startswith(each.casefold()) for each in word.reference_prefixes)
         )
     )

@@ -6,6 +6,8 @@ takes a released claim goes on with the same attempt, because its last runner ha
 takes an expired one must start a new attempt, which makes the lost runner stale. While a claim is leased it is due
 when the lease ends, so that one index finds all there is to do. The log stays the judge: two runners that both
 believe in a claim are told apart by the attempt.
+
+Rows are locked and written in the order of their ids, all of one kind by one statement.
 """
 
 from __future__ import annotations
@@ -15,36 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert as mysql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ledger import state
-from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED, TERMINAL, Order
+from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED, TERMINAL
 from ledger.schema import cancellation_requests, orders
 from ledger.schema import claims as table
+from workers import candidates
+from workers.candidates import NO_RUNNER, Candidate, unclaimed
 
-NO_RUNNER = ""
 ENDED = (*sorted(TERMINAL), NEEDS_REVIEW)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An order that is due, with its claim as it was seen: `runner` is None when there is no row yet."""
-
-    order: Order
-    runner: str | None = None
-    attempt: int = 0
-    lease_until_us: int = 0
-    calls: int = 0
-    last_code: str | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """May the next runner go on with the order's current attempt?"""
-        return self.runner == NO_RUNNER and self.order.status == EXECUTING and self.attempt == self.order.attempt
-
-    @property
-    def next_attempt(self) -> int:
-        """The attempt that the next runner records under."""
-        return self.order.attempt if self.goes_on else self.order.attempt + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,115 +48,98 @@ class Claims:
         self._runner = runner
 
     def due(self, now_us: int, limit: int) -> list[Candidate]:
-        """Return up to `limit` orders that want a step: half of them newly placed ones, when there are so many."""
-        with self._engine.connect() as connection:
-            rows = (
-                connection.execute(
-                    sa.select(table)
-                    .where(table.c.due_at_us <= now_us, table.c.lease_until_us <= now_us)
-                    .order_by(table.c.due_at_us)
-                    .limit(limit)
-                )
-                .mappings()
-                .all()
-            )
-            placed = (
-                connection.execute(_unclaimed(PLACED).order_by(orders.c.placed_position).limit(limit)).scalars().all()
-            )
-            known = state.orders_by_id(connection, [row["order_id"] for row in rows] + list(placed))
-        taken = [
-            Candidate(
-                order=known[row["order_id"]],
-                runner=row["runner"],
-                attempt=row["attempt"],
-                lease_until_us=row["lease_until_us"],
-                calls=row["calls"],
-                last_code=row["last_code"],
-            )
-            for row in rows
-            if row["order_id"] in known
-        ]
-        new = [Candidate(order=known[order_id]) for order_id in placed]
-        share = max(limit - len(new), (limit + 1) // 2)
-        return taken[:share] + new[: limit - min(len(taken), share)]
+        """Return up to `limit` orders that want a step."""
+        return candidates.due(self._engine, now_us, limit)
 
-    def take(self, candidates: Sequence[Candidate], *, lease_until_us: int) -> list[Candidate]:
+    def take(self, wanted: Sequence[Candidate], *, lease_until_us: int) -> list[Candidate]:
         """Lease the candidates' claims; return those that were still as seen, which are now ours."""
-        new = [each for each in candidates if each.runner is None]
-        ours = []
+        new = sorted((each for each in wanted if each.runner is None), key=_order_id)
+        seen = sorted((each for each in wanted if each.runner is not None), key=_order_id)
         with self._writing.begin() as connection:
-            if new:
+            ours = self._inserted(connection, new, lease_until_us) if new else set()
+            ours |= self._updated(connection, seen, lease_until_us) if seen else set()
+        return [each for each in wanted if each.order.order_id in ours]
+
+    def settle(self, ended: Sequence[str], releases: Sequence[Release]) -> None:
+        """Remove claims to orders that have ended and give others back, as far as they are still ours."""
+        if not ended and not releases:
+            return
+        with self._writing.begin() as connection:
+            if ended:
                 connection.execute(
-                    sa.insert(table)
-                    .prefix_with("OR IGNORE", dialect="sqlite")
-                    .prefix_with("IGNORE", dialect="mysql")
-                    .prefix_with("IGNORE", dialect="mariadb"),
-                    [self._row(each, lease_until_us) for each in new],
+                    sa.delete(table).where(table.c.order_id.in_(sorted(ended)), table.c.runner == self._runner)
                 )
-                inserted = sa.select(table.c.order_id).where(
-                    table.c.order_id.in_([each.order.order_id for each in new]),
-                    table.c.runner == self._runner,
-                    table.c.lease_until_us == lease_until_us,
-                )
-                owned = set(connection.execute(inserted).scalars())
-                ours = [each for each in new if each.order.order_id in owned]
-            for each in sorted(
-                (each for each in candidates if each.runner is not None), key=lambda each: each.order.order_id
-            ):
-                as_seen = sa.and_(
-                    table.c.order_id == each.order.order_id,
-                    table.c.runner == each.runner,
-                    table.c.attempt == each.attempt,
-                    table.c.lease_until_us == each.lease_until_us,
-                )
-                if (
-                    connection.execute(
-                        sa.update(table).where(as_seen).values(**self._row(each, lease_until_us))
-                    ).rowcount
-                    == 1
-                ):
-                    ours.append(each)
-        return ours
+            if releases:
+                self._release(connection, releases)
 
-    def release(self, releases: Sequence[Release]) -> None:
-        """Give claims back that are still ours."""
-        with self._writing.begin() as connection:
-            for each in sorted(releases, key=lambda each: each.order_id):
-                connection.execute(
-                    sa.update(table)
-                    .where(table.c.order_id == each.order_id, table.c.runner == self._runner)
-                    .values(
-                        runner=NO_RUNNER,
-                        lease_until_us=0,
-                        due_at_us=each.due_at_us,
-                        calls=each.calls,
-                        last_code=each.last_code,
-                    )
-                )
+    def _inserted(self, connection: sa.Connection, new: Sequence[Candidate], lease_until_us: int) -> set[str]:
+        rows = [
+            {
+                "order_id": each.order.order_id,
+                "attempt": each.next_attempt,
+                "runner": self._runner,
+                "lease_until_us": lease_until_us,
+                "due_at_us": lease_until_us,
+                "calls": each.calls,
+                "last_code": each.last_code,
+            }
+            for each in new
+        ]
+        order_ids = [each.order.order_id for each in new]
+        if connection.execute(_insert_ignore(), rows).rowcount == len(rows):
+            return set(order_ids)
+        inserted = sa.select(table.c.order_id).where(
+            table.c.order_id.in_(order_ids),
+            table.c.runner == self._runner,
+            table.c.lease_until_us == lease_until_us,
+        )
+        return set(connection.execute(inserted).scalars())
 
-    def drop(self, order_ids: Sequence[str]) -> None:
-        """Remove our claims to orders that have ended."""
-        with self._writing.begin() as connection:
-            connection.execute(
-                sa.delete(table).where(table.c.order_id.in_(sorted(order_ids)), table.c.runner == self._runner)
-            )
-
-    def _row(self, candidate: Candidate, lease_until_us: int) -> dict[str, object]:
-        return {
-            "order_id": candidate.order.order_id,
-            "attempt": candidate.next_attempt,
-            "runner": self._runner,
-            "lease_until_us": lease_until_us,
-            "due_at_us": lease_until_us,
-            "calls": candidate.calls,
-            "last_code": candidate.last_code,
+    def _updated(self, connection: sa.Connection, seen: Sequence[Candidate], lease_until_us: int) -> set[str]:
+        locked = {
+            row.order_id: (row.runner, row.attempt, row.lease_until_us)
+            for row in connection.execute(_locked([each.order.order_id for each in seen]))
         }
+        unchanged = [
+            each for each in seen if locked.get(each.order.order_id) == (each.runner, each.attempt, each.lease_until_us)
+        ]
+        for attempt in sorted({each.next_attempt for each in unchanged}):
+            order_ids = [each.order.order_id for each in unchanged if each.next_attempt == attempt]
+            connection.execute(
+                sa.update(table)
+                .where(table.c.order_id.in_(order_ids))
+                .values(attempt=attempt, runner=self._runner, lease_until_us=lease_until_us, due_at_us=lease_until_us)
+            )
+        return {each.order.order_id for each in unchanged}
+
+    def _release(self, connection: sa.Connection, releases: Sequence[Release]) -> None:
+        given_back = sorted(releases, key=lambda each: each.order_id)
+        attempts = {
+            row.order_id: row.attempt
+            for row in connection.execute(_locked([each.order_id for each in given_back]))
+            if row.runner == self._runner
+        }
+        rows = [
+            {
+                "order_id": each.order_id,
+                "attempt": attempts[each.order_id],
+                "runner": NO_RUNNER,
+                "lease_until_us": 0,
+                "due_at_us": each.due_at_us,
+                "calls": each.calls,
+                "last_code": each.last_code,
+            }
+            for each in given_back
+            if each.order_id in attempts
+        ]
+        if rows:
+            connection.execute(_overwrite(connection.dialect.name), rows)
 
 
 def next_due_us(engine: sa.Engine) -> int | None:
     """Return when the next known order is due (0: a placed one waits), None when none is."""
     with engine.connect() as connection:
-        if connection.execute(_unclaimed(PLACED).limit(1)).first() is not None:
+        if connection.execute(unclaimed(PLACED).limit(1)).first() is not None:
             return 0
         return connection.execute(sa.select(sa.func.min(table.c.due_at_us))).scalar()
 
@@ -182,8 +147,8 @@ def next_due_us(engine: sa.Engine) -> int | None:
 def is_work_due(engine: sa.Engine, now_us: int) -> bool:
     """Say whether an order wants a step now or a cancellation waits for its answer."""
     with engine.connect() as connection:
-        due = sa.select(table.c.order_id).where(table.c.due_at_us <= now_us, table.c.lease_until_us <= now_us)
-        for query in (_unclaimed(PLACED), due, sa.select(cancellation_requests.c.order_id)):
+        waiting = sa.select(table.c.order_id).where(table.c.due_at_us <= now_us, table.c.lease_until_us <= now_us)
+        for query in (unclaimed(PLACED), waiting, sa.select(cancellation_requests.c.order_id)):
             if connection.execute(query.limit(1)).first() is not None:
                 return True
     return False
@@ -225,7 +190,7 @@ def adopt_unclaimed(engine: sa.Engine, now_us: int, limit: int) -> int:
     Their claims look expired, so that whoever takes them starts a new attempt and asks the executor first.
     """
     with engine.connect() as connection:
-        found = connection.execute(_unclaimed(EXECUTING, orders.c.attempt).limit(limit)).all()
+        found = connection.execute(unclaimed(EXECUTING, orders.c.attempt).limit(limit)).all()
     if found:
         rows = [
             {
@@ -239,12 +204,31 @@ def adopt_unclaimed(engine: sa.Engine, now_us: int, limit: int) -> int:
             }
             for row in found
         ]
-        adopting = sa.insert(table).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql")
         with engine.execution_options(write=True).begin() as connection:
-            connection.execute(adopting.prefix_with("IGNORE", dialect="mariadb"), rows)
+            connection.execute(_insert_ignore(), rows)
     return len(found)
 
 
-def _unclaimed(status: str, *columns: sa.Column[int]) -> sa.Select[Any]:
-    claimed = sa.exists().where(table.c.order_id == orders.c.order_id)
-    return sa.select(orders.c.order_id, *columns).where(orders.c.status == status, ~claimed)
+def _order_id(candidate: Candidate) -> str:
+    return candidate.order.order_id
+
+
+def _insert_ignore() -> sa.Insert:
+    inserting = sa.insert(table).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql")
+    return inserting.prefix_with("IGNORE", dialect="mariadb")
+
+
+def _locked(order_ids: Sequence[str]) -> sa.Select[Any]:
+    columns = table.c.order_id, table.c.runner, table.c.attempt, table.c.lease_until_us
+    return sa.select(*columns).where(table.c.order_id.in_(order_ids)).order_by(table.c.order_id).with_for_update()
+
+
+def _overwrite(dialect: str) -> sa.Insert:
+    """Return the statement that writes whole rows over those that are there: one statement for any number of rows."""
+    if dialect == "sqlite":
+        upsert = sqlite_insert(table)
+        changed = {column.name: upsert.excluded[column.name] for column in table.columns if not column.primary_key}
+        return upsert.on_conflict_do_update(index_elements=[table.c.order_id], set_=changed)
+    insert = mysql_insert(table)
+    changed = {column.name: insert.inserted[column.name] for column in table.columns if not column.primary_key}
+    return insert.on_duplicate_key_update(changed)

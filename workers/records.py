@@ -12,7 +12,8 @@ from ledger.commands import CompleteOrder, FailOrder, OrderCommand, ParkOrder, S
 from ledger.orders import Order
 from ledger.submission import Submission
 from workers.cancellations import CancellationRequest
-from workers.claims import Candidate, Release
+from workers.candidates import Candidate
+from workers.claims import Release
 from workers.delays import after_executing_s, after_unknown_s
 from workers.executors.protocol import (
     CancellationRefused,

@@ -1,7 +1,8 @@
 """The agent's runner: claims due orders, records the intent, calls executors, records what came of it.
 
 Everything about claims and the log happens in `turn`, on one thread; calls run in a bounded pool of threads and come
-back through a queue. A wait is a due time in the database, never a waiting thread.
+back through a queue. A turn records the results that came back and the intents of what it claimed in one commit, and
+calls nobody before. A wait is a due time in the database, never a waiting thread.
 """
 
 from __future__ import annotations
@@ -9,42 +10,48 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from ledger import log
 from ledger.append import Ledger
 from ledger.clock import now_us
-from ledger.errors import LedgerError, NotFound, Refused, Unavailable
-from ledger.events import OrderStarted
+from ledger.errors import LedgerError, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import currency, format_amount
 from ledger.submission import Outcome, Submission
 from workers import cancellations, claims, steps
-from workers.claims import Candidate, Claims, Release
-from workers.executors.protocol import Executor, ExecutorOrder, UnusableExecutor
-from workers.executors.registry import Executors
-from workers.records import give_back, park_submission, record_of, start_submission
+from workers.candidates import Candidate
+from workers.claiming import Claimed, Claiming, ExecutorLookup
+from workers.claims import Claims, Release
+from workers.executors.protocol import Executor, ExecutorOrder
+from workers.records import Record, give_back, record_of
 from workers.settings import WorkerSettings
-from workers.steps import UNAVAILABLE, Finding, Step
+from workers.steps import Finding, Step
 
-EXECUTOR_CHANGED = "executor-changed"
 APPEND_TRIES_MAX = 3
 APPEND_PAUSE_S = 0.2
 REQUESTS_MAX = 100
+REQUESTS_LOOK_S = 0.1
+"""How often cancellation requests are looked for while calls are under way."""
 NAP_S_MAX = 1.0
 """A due time that is nearer than this is waited for in the job; others are the sweeper's."""
 POLL_S = 0.25
 DATABASE_PAUSE_S = 1.0
 
-ExecutorLookup = Callable[[str], tuple[str, Mapping[str, Any]] | None]
-"""From a product's sku to its executor's name and settings, as the directory has them."""
-
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What a turn leads to beside the log: for claims, and for the requests of those who asked to cancel."""
+
+    ended: list[str] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    answered: list[bytes] = field(default_factory=list)
+    asked: set[bytes] = field(default_factory=set)
 
 
 class Runner:
@@ -56,20 +63,20 @@ class Runner:
         self.runner = new_id("run")
         self._engine = engine
         self._ledger = ledger
-        self._executor_of = executor_of
         self._settings = settings
         self._claims = Claims(engine, self.runner)
-        self._executors = Executors(settings)
+        self._claiming = Claiming(self._claims, self.runner, executor_of, settings)
         self._calls = ThreadPoolExecutor(settings.agent_calls_max, thread_name_prefix="executor-call")
         self._found: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
-        self._in_flight = 0
+        self._calling = 0
         self._unrecorded: list[Finding] = []
         self._expedited: set[bytes] = set()
+        self._requests_due_at_s = 0.0
 
     @property
     def in_flight(self) -> int:
         """How many claimed orders have a call under way or a finding that is not recorded yet."""
-        return self._in_flight + len(self._unrecorded)
+        return self._calling + len(self._unrecorded)
 
     def work(self, run_s: float) -> bool:
         """Take turns until nothing is due, at most `run_s`; say whether anything is left to do soon."""
@@ -93,11 +100,19 @@ class Runner:
             return DATABASE_PAUSE_S
 
     def turn(self, *, claiming: bool) -> None:
-        """Record what the calls came to and, if asked, answer cancellation requests and claim what is due."""
-        self._record()
+        """Record what the calls came to and, if asked, answer cancellation requests and begin what is due."""
+        self._gather()
         if claiming:
             self._answer_plain_requests()
-            self._claim()
+        records = [record_of(each, self._settings, now_us()) for each in self._recordable()]
+        claimed = self._claimed() if claiming else Claimed()
+        submissions = [each for record in records for each in record.submissions]
+        outcomes = iter(self._settled([*submissions, *claimed.parking.values(), *claimed.starts]))
+        settlement = Settlement(ended=claimed.ended)
+        self._recorded(records, outcomes, settlement)
+        settlement.ended += [order_id for order_id in claimed.parking if next(outcomes).error is None]
+        self._begin(claimed.going_on + _started(claimed, outcomes, settlement), claimed.at_s)
+        self._settle(settlement)
 
     def wake(self) -> None:
         """End a wait; may be called from any thread."""
@@ -117,86 +132,21 @@ class Runner:
             self.wait(wait_s)
         self._calls.shutdown(wait=False, cancel_futures=True)
 
-    # -- claiming -----------------------------------------------------------------------------------------------------
+    # -- beginning ----------------------------------------------------------------------------------------------------
 
-    def _claim(self) -> None:
-        free = self._settings.agent_calls_max - self.in_flight
+    def _claimed(self) -> Claimed:
+        # What was found out is recorded with the new intents, so only calls under way take places.
+        free = self._settings.agent_calls_max - self._calling
         # A few free places are left to gather, so that intents are committed together.
         if free < max(1, self._settings.agent_calls_max // 4):
-            return
-        candidates = self._claims.due(now_us(), free)
-        if not candidates:
-            return
-        executors = {sku: self._executor_found(sku) for sku in {each.order.product for each in candidates}}
-        began_at_s, lease_until_us = time.monotonic(), now_us() + int(self._settings.lease_s * 1_000_000)
-        ours = self._claims.take(candidates, lease_until_us=lease_until_us)
-        ended = [each.order.order_id for each in ours if each.order.status in claims.ENDED]
-        usable: list[tuple[Candidate, str, Executor]] = []
-        parking: dict[str, Submission] = {}
-        for each in ours:
-            if each.order.status in claims.ENDED:
-                continue
-            try:
-                usable.append((each, *self._opened(each, executors[each.order.product])))
-            except UnusableExecutor as error:
-                _log.warning("order %s is parked: %s", each.order.order_id, error)
-                parking[each.order.order_id] = park_submission(each.order, each.order.attempt, str(error))
-        outcomes = self._settled(list(parking.values()))
-        ended += [order_id for order_id, outcome in zip(parking, outcomes, strict=True) if outcome.error is None]
-        if ended:
-            self._claims.drop(ended)
-        self._begin(self._started(usable), began_at_s)
-
-    def _executor_found(self, sku: str) -> tuple[str, Mapping[str, Any]] | None:
-        try:
-            return self._executor_of(sku)
-        except NotFound:
-            return None
-
-    def _opened(self, candidate: Candidate, found: tuple[str, Mapping[str, Any]] | None) -> tuple[str, Executor]:
-        """Return the name and executor of a candidate. Raises UnusableExecutor with the code to park it under."""
-        if found is None:
-            raise UnusableExecutor(UNAVAILABLE)
-        name, settings = found
-        # Another system cannot say what became of an order that was given to this one.
-        if candidate.order.executor not in (None, name):
-            raise UnusableExecutor(EXECUTOR_CHANGED)
-        try:
-            return name, self._executors.open(name, settings)
-        except UnusableExecutor as error:
-            _log.warning("executor %s of product %s cannot be used: %s", name, candidate.order.product, error)
-            raise UnusableExecutor(UNAVAILABLE) from None
-
-    def _started(self, usable: Sequence[tuple[Candidate, str, Executor]]) -> list[tuple[Candidate, Executor]]:
-        """Commit the intents, and return the orders that may be called about."""
-        going_on = [(each, executor) for each, _, executor in usable if each.goes_on]
-        starting = {each.order.order_id: (each, executor) for each, _, executor in usable if not each.goes_on}
-        submissions = [start_submission(each, name, self.runner) for each, name, _ in usable if not each.goes_on]
-        outcomes = self._settled(submissions)
-        refused = [
-            order_id for order_id, outcome in zip(starting, outcomes, strict=True) if isinstance(outcome.error, Refused)
-        ]
-        if refused:
-            # Someone was first, or the order was cancelled; the next look at it, under a new claim, tells which.
-            self._claims.release(
-                [Release(order_id=each, due_at_us=now_us(), calls=0, last_code=None) for each in refused]
-            )
-        accepted = [
-            starting[order_id] for order_id, outcome in zip(starting, outcomes, strict=True) if outcome.error is None
-        ]
-        return going_on + accepted
+            return Claimed()
+        return self._claiming.claim(free)
 
     def _begin(self, started: Sequence[tuple[Candidate, Executor]], claimed_at_s: float) -> None:
-        if not started:
-            return
-        orders = [each.order for each, _ in started]
-        with self._engine.connect() as connection:
-            details = log.details_at(connection, [order.placed_position for order in orders])
-            histories = log.events_of_orders(connection, [order.order_id for order in orders])
-            requests = cancellations.requests_by_order(connection, [order.order_id for order in orders])
         for each, executor in started:
             order = each.order
-            first_start = next(event for event in histories[order.order_id] if event.type == OrderStarted.TYPE)
+            if each.first_started_at_us is None:
+                raise RuntimeError(f"order {order.order_id} has no start")
             step = Step(
                 candidate=each,
                 attempt=each.next_attempt,
@@ -204,19 +154,19 @@ class Runner:
                     order_id=order.order_id,
                     product=order.product,
                     quantity=order.quantity,
-                    params=details.get(order.placed_position, {}).get("params"),
+                    params=each.details.get("params"),
                     amount=format_amount(order.amount_minor, currency(order.currency)),
                     currency=order.currency,
                     reference=order.reference,
-                    started_at_us=first_start.recorded_at_us,
+                    started_at_us=each.first_started_at_us,
                 ),
                 executor=executor,
-                requests=tuple(requests.get(order.order_id, ())),
+                requests=each.requests,
                 ends_at_s=claimed_at_s + self._settings.calls_s_max,
                 lease_ends_at_s=claimed_at_s + self._settings.lease_s,
                 call_s_max=self._settings.call_s_max,
             )
-            self._in_flight += 1
+            self._calling += 1
             self._calls.submit(self._take, step)
 
     def _take(self, step: Step) -> None:
@@ -224,52 +174,45 @@ class Runner:
 
     # -- recording ----------------------------------------------------------------------------------------------------
 
-    def _record(self) -> None:
-        self._gather()
-        if not self._unrecorded:
-            return
+    def _recordable(self) -> list[Finding]:
         # Past its lease another runner may have the order; whatever this one found, that one finds by asking.
-        findings = [each for each in self._unrecorded if time.monotonic() < each.step.lease_ends_at_s]
-        self._unrecorded = findings
-        records = [record_of(each, self._settings, now_us()) for each in findings]
-        outcomes = iter(self._settled([submission for record in records for submission in record.submissions]))
+        self._unrecorded = [each for each in self._unrecorded if time.monotonic() < each.step.lease_ends_at_s]
+        return self._unrecorded
+
+    def _recorded(self, records: Sequence[Record], outcomes: Iterator[Outcome], settlement: Settlement) -> None:
+        """Sort what was recorded by what follows; what is not definite yet stays to be recorded."""
         unsettled: list[Finding] = []
-        ended: list[str] = []
-        answered: list[bytes] = []
-        releases: list[Release] = []
-        for finding, record in zip(findings, records, strict=True):
+        for finding, record in zip(self._unrecorded, records, strict=True):
             answers = [next(outcomes) for _ in record.answers]
             final = [next(outcomes)] if record.final is not None else []
             definite = [not isinstance(outcome.error, Unavailable) for outcome in answers]
-            answered += [
+            settlement.answered += [
                 request.key_digest for (request, _), known in zip(record.answers, definite, strict=True) if known
             ]
+            settlement.asked.update(request.key_digest for request in finding.step.requests)
             if any(isinstance(outcome.error, Unavailable) for outcome in answers + final):
                 unsettled.append(finding)
             elif any(outcome.error is None for outcome in answers + final):
-                ended.append(finding.step.order.order_id)
+                settlement.ended.append(finding.step.order.order_id)
             else:
-                releases.append(record.release or give_back(finding, self._settings, now_us()))
+                settlement.releases.append(record.release or give_back(finding, self._settings, now_us()))
         self._unrecorded = unsettled
-        self._settle_claims(
-            ended, releases, answered, {request.key_digest for each in findings for request in each.step.requests}
-        )
 
-    def _settle_claims(
-        self, ended: Sequence[str], releases: Sequence[Release], answered: Sequence[bytes], asked: set[bytes]
-    ) -> None:
-        if answered:
-            cancellations.forget(self._engine, answered)
-        if ended:
-            self._claims.drop(ended)
+    def _settle(self, settlement: Settlement) -> None:
+        if settlement.answered:
+            cancellations.forget(self._engine, settlement.answered)
+        releases = settlement.releases
         if releases:
             with self._engine.connect() as connection:
                 requests = cancellations.requests_by_order(connection, [each.order_id for each in releases])
             # A request that came during the call must not wait for the next time the executor would be asked anyway.
             urgent = {
-                order_id for order_id, found in requests.items() if any(each.key_digest not in asked for each in found)
+                order_id
+                for order_id, found in requests.items()
+                if any(each.key_digest not in settlement.asked for each in found)
             }
-            self._claims.release([replace(each, due_at_us=0) if each.order_id in urgent else each for each in releases])
+            releases = [replace(each, due_at_us=0) if each.order_id in urgent else each for each in releases]
+        self._claims.settle(settlement.ended, releases)
 
     def _gather(self) -> None:
         while True:
@@ -280,8 +223,10 @@ class Runner:
             self._keep(finding)
 
     def _keep(self, finding: Finding | None) -> None:
-        if finding is not None:
-            self._in_flight -= 1
+        if finding is None:
+            self._requests_due_at_s = 0.0
+        else:
+            self._calling -= 1
             self._unrecorded.append(finding)
 
     def _settled(self, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -305,6 +250,10 @@ class Runner:
 
     def _answer_plain_requests(self) -> None:
         """Answer the requests that need no executor, and make the steps of the others due."""
+        now_s = time.monotonic()
+        if self.in_flight and now_s < self._requests_due_at_s:
+            return
+        self._requests_due_at_s = now_s + REQUESTS_LOOK_S
         plain, executing = cancellations.open_requests(self._engine, REQUESTS_MAX)
         if plain:
             outcomes = self._settled([request.submission() for request in plain])
@@ -329,3 +278,18 @@ class Runner:
             return None
         wait_s = (due_us - now_us()) / 1_000_000
         return max(wait_s, 0.0) if wait_s < NAP_S_MAX else None
+
+
+def _started(claimed: Claimed, outcomes: Iterator[Outcome], settlement: Settlement) -> list[tuple[Candidate, Executor]]:
+    """Return what may be called about, now that its intent is in the log."""
+    started = []
+    for (each, executor), outcome in zip(claimed.starting, outcomes, strict=True):
+        if outcome.error is None and outcome.event is not None:
+            first_us = each.first_started_at_us
+            first_us = outcome.event.recorded_at_us if first_us is None else first_us
+            started.append((replace(each, first_started_at_us=first_us), executor))
+        elif isinstance(outcome.error, Refused):
+            # Someone was first, or the order was cancelled; the next look at it, under a new claim, tells which.
+            release = Release(order_id=each.order.order_id, due_at_us=now_us(), calls=0, last_code=None)
+            settlement.releases.append(release)
+    return started

@@ -58,7 +58,7 @@ class WorkerSettings:
         "answers in a row that say nothing before the order is parked for a person",
     )
     agent_calls_max: int = setting(
-        "AGENT_CALLS_MAX", integer(1, 1_000), 32, "calls to executors in flight in one agent process"
+        "AGENT_CALLS_MAX", integer(1, 1_000), 128, "calls to executors in flight in one agent process"
     )
     agent_processes: int = setting("AGENT_PROCESSES", integer(1, 64), 1, "agent processes of one `worker agent`")
     sweep_interval_s: float = setting(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from workers.cancellations import CancellationRequest
-from workers.claims import Candidate
+from workers.candidates import Candidate
 from workers.executors.protocol import (
     Cancelled,
     CancelReport,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, pre_load
@@ -17,15 +18,48 @@ from ledger.ids import is_token
 from ledger.money import currency, parse_decimal
 
 BULK_OBJECTS_MAX = 1_000
+FLAT_SETTINGS_MAX = 20
+INTEGER_CHARACTERS = 40
+"""More than a number of a body has."""
 _SKU = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 Result = TypeVar("Result")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
 
 
 class StrictSchema(Schema):
-    """A schema that refuses what it does not know; of each object of a list it reports one error."""
+    """A schema that refuses what it does not know; of each object of a list it reports one error.
+
+    A `plain` one has no hooks and no defaults, and its fields leave values as they are: what it certainly accepts needs
+    no loading.
+    """
 
     error_messages = {"unknown": "there is no such field", "type": "expected an object"}
+    plain = False
+
+    @cached_property
+    def _certain(self) -> dict[str, tuple[Callable[[Any], bool], bool]]:
+        return {name: (getattr(each, "accepts", _nothing), each.allow_none) for name, each in self.fields.items()}
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, each in self.fields.items() if each.required)
+
+    def accepts(self, document: Any) -> bool:
+        """Say whether a document is certainly right, so that loading would return what it is given.
+
+        Fast. False says nothing: whether the document is right, and what is wrong, is for `load` to say.
+        """
+        if not self.plain or type(document) is not dict:
+            return False
+        certain = self._certain
+        for name, value in document.items():
+            known = certain.get(name)
+            if known is None:
+                return False
+            accepts, allows_none = known
+            if not (allows_none if value is None else accepts(value)):
+                return False
+        return self._required <= document.keys()
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **more: Any) -> None:
         """Keep one field's messages of each object of a list."""
@@ -60,6 +94,16 @@ class Text(fields.String):
             raise ValidationError("expected no white space at either end")
         return value
 
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right."""
+        # A space is the only printable white space.
+        return (
+            type(value) is str
+            and 1 <= len(value) <= self.length_max
+            and value.isprintable()
+            and value[0] != " " != value[-1]
+        )
+
 
 class Token(fields.String):
     """An id or a name of a machine: up to `length_max` of A-Z a-z 0-9 . _ : -"""
@@ -72,6 +116,10 @@ class Token(fields.String):
         if not isinstance(value, str) or len(value) > self.length_max or not is_token(value):
             raise ValidationError(f"expected 1 to {self.length_max} of A-Z a-z 0-9 . _ : -")
         return value
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right."""
+        return type(value) is str and len(value) <= self.length_max and is_token(value)
 
 
 class Sku(fields.String):
@@ -132,6 +180,10 @@ class WholeNumber(fields.Integer):
             raise ValidationError(f"expected a whole number from {self.minimum} to {self.maximum}")
         return value
 
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right."""
+        return type(value) is int and self.minimum <= value <= self.maximum
+
 
 class Flag(fields.Boolean):
     """True or false, nothing that looks like it."""
@@ -165,6 +217,18 @@ class Settings(fields.Dict):
             raise ValidationError(f"expected settings of up to {self.bytes_max} characters")
         return value
 
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is certainly right: only when it is flat."""
+        if type(value) is not dict or len(value) > FLAT_SETTINGS_MAX:
+            return False
+        size = 0
+        for name, inner in value.items():
+            text = inner if type(inner) is str else "" if type(inner) is int else None
+            if text is None or not name.isprintable() or not text.isprintable():
+                return False
+            size += len(name) + len(text) + INTEGER_CHARACTERS
+        return size <= self.bytes_max
+
 
 def credit_limit(text: str) -> int:
     """Return a credit limit in the smallest unit that any currency has. Raises BadMoney."""
@@ -176,6 +240,10 @@ def _exact(parse: Callable[[], Result]) -> Result:
         return parse()
     except BadMoney as error:
         raise ValidationError(error.problem) from None
+
+
+def _nothing(_: Any) -> bool:
+    return False
 
 
 def _first(messages: Any) -> Any:

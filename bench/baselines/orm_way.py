@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from bench.ways import AMOUNT_MINOR, CREDIT_MINOR
+from bench.ways import AMOUNT_MINOR, CANCELLATION, CREDIT_MINOR, ORDER, RECHARGE
 
 REFERENCE = "order placed from the web shop"
 
@@ -23,7 +24,22 @@ class OrmAccount(Base):
     __tablename__ = "orm_accounts"
     id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     available_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    held_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     version: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class OrmOrder(Base):
+    """An order that holds money until it is cancelled."""
+
+    __tablename__ = "orm_orders"
+    id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey(OrmAccount.id))
+    status: Mapped[str] = mapped_column(sa.String(16))
+    product: Mapped[str] = mapped_column(sa.String(64))
+    quantity: Mapped[int] = mapped_column(sa.BigInteger)
+    amount_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    reference: Mapped[str] = mapped_column(sa.String(200))
+    created_at: Mapped[datetime]
 
 
 class OrmMovement(Base):
@@ -57,7 +73,10 @@ class OrmWay:
         """Make the tables and the accounts."""
         Base.metadata.create_all(self._engine)
         with self._engine.begin() as connection:
-            rows = [{"id": number, "available_minor": 0, "version": 0} for number in range(1, self._accounts + 1)]
+            rows = [
+                {"id": number, "available_minor": 0, "held_minor": 0, "version": 0}
+                for number in range(1, self._accounts + 1)
+            ]
             connection.execute(sa.insert(OrmAccount), rows)
 
     def make_ready(self, posts: int) -> None:
@@ -67,6 +86,33 @@ class OrmWay:
         """Lock the account, change it, add the movement, commit."""
         with self._sessions.begin() as session:
             _take(session, session.get_one(OrmAccount, account, with_for_update=True), key)
+
+    def post_kind(self, kind: str, account: int, key: str, order: Any) -> Any:
+        """Lock the account, change it and the order, add the movement, commit."""
+        with self._sessions.begin() as session:
+            row = session.get_one(OrmAccount, account, with_for_update=True)
+            placed = None
+            if kind == ORDER:
+                placed = OrmOrder(
+                    account_id=account,
+                    status="placed",
+                    product="sms",
+                    quantity=1,
+                    amount_minor=AMOUNT_MINOR,
+                    reference=REFERENCE,
+                    created_at=datetime.now(UTC).replace(tzinfo=None),
+                )
+                session.add(placed)
+                row.held_minor += AMOUNT_MINOR
+            elif kind == CANCELLATION:
+                cancelled = session.get_one(OrmOrder, order, with_for_update=True)
+                if cancelled.status != "placed":
+                    raise ValueError("the order cannot be cancelled")
+                cancelled.status = "cancelled"
+                row.held_minor -= AMOUNT_MINOR
+            sign = -1 if kind in (RECHARGE, CANCELLATION) else 1
+            _take(session, row, key, kind=kind, amount_minor=sign * AMOUNT_MINOR)
+        return None if placed is None else placed.id
 
     def post_batch(self, accounts: Sequence[int], keys: Sequence[str]) -> None:
         """Lock all accounts at once, change them in memory, and let the unit of work write them; one commit."""
@@ -92,7 +138,11 @@ class OrmWay:
             moved_minor, movements = session.execute(
                 sa.select(sa.func.coalesce(sa.func.sum(OrmMovement.amount_minor), 0), sa.func.count())
             ).one()
-        assert taken_minor == moved_minor and versions == movements
+            held_minor = session.scalar(sa.select(sa.func.sum(OrmAccount.held_minor)))
+            open_minor = session.scalar(
+                sa.select(sa.func.coalesce(sa.func.sum(OrmOrder.amount_minor), 0)).where(OrmOrder.status == "placed")
+            )
+        assert taken_minor == moved_minor and versions == movements and held_minor == open_minor
         return int(movements)
 
     def close(self) -> None:
@@ -100,17 +150,19 @@ class OrmWay:
         self._engine.dispose()
 
 
-def _take(session: Session, account: OrmAccount, key: str) -> None:
-    if account.available_minor + CREDIT_MINOR < AMOUNT_MINOR:
+def _take(
+    session: Session, account: OrmAccount, key: str, *, kind: str = "deduction", amount_minor: int = AMOUNT_MINOR
+) -> None:
+    if account.available_minor + CREDIT_MINOR < amount_minor:
         raise ValueError("not enough money")
-    account.available_minor -= AMOUNT_MINOR
+    account.available_minor -= amount_minor
     account.version += 1
     session.add(
         OrmMovement(
             account_id=account.id,
             version=account.version,
-            kind="deduction",
-            amount_minor=AMOUNT_MINOR,
+            kind=kind,
+            amount_minor=amount_minor,
             available_minor=account.available_minor,
             idempotency_key=key,
             actor="key:key_bench",

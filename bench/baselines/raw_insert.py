@@ -9,6 +9,7 @@ import random
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -64,6 +65,10 @@ class RawInsert:
         cursor.execute(self._supply.popleft())
         cursor.nextset()
         self._rows += ROWS_PER_STATEMENT
+
+    def post_kind(self, kind: str, account: int, key: str, order: Any) -> Any:
+        """Not this one's business either."""
+        raise NotImplementedError
 
     def leave(self) -> None:
         """Nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.posting import PostingCell
 
 WAYS = ("ledger", "django", "orm")
+PROMISES = ("ledger", "bare ledger")
 
 
 def cells() -> list[PostingCell]:
@@ -14,15 +15,36 @@ def cells() -> list[PostingCell]:
         for callers in (1, 16, 32, 64)
     ]
     shared = [
-        PostingCell(name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2)
-        for callers in (32, 64)
+        PostingCell(
+            name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2, is_quick=callers > 16
+        )
+        for callers in (16, 32, 64)
     ]
     hot = [
         PostingCell(name="hot account, 32 callers, 1 process", ways=WAYS, callers=32, accounts=1),
         PostingCell(name="hot account, 32 callers, 2 processes", ways=WAYS, callers=32, processes=2, accounts=1),
     ]
-    return [*spread, *shared, *hot]
+    mixed = [
+        PostingCell(
+            name=f"mixed, 32 callers, {_processes(count)}",
+            ways=WAYS,
+            callers=32,
+            processes=count,
+            mixed=True,
+            is_quick=count == 2,
+        )
+        for count in (1, 2)
+    ]
+    promises = [
+        PostingCell(name="promises, 32 callers, 1 process", ways=PROMISES, callers=32),
+        PostingCell(name="promises, batch of 1,000", ways=PROMISES, batch=1_000, is_quick=False),
+    ]
+    return [*spread, *shared, *hot, *mixed, *promises]
 
 
 def _count(callers: int) -> str:
     return "1 caller" if callers == 1 else f"{callers} callers"
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"

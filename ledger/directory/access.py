@@ -1,14 +1,13 @@
 """API keys and who they stand for.
 
 A secret is shown once; only its SHA-256 is kept, which is enough for 256 random bits. A principal is remembered for
-a moment, so that a busy client does not cost a query a request; a change made in this process is forgotten at once.
+a moment, so that a busy client does not cost a query a request; a change made in this process is forgotten at once,
+one made in another takes effect within that moment.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +23,7 @@ from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listi
 from ledger.directory.models import ApiKey, Customer, Role
 from ledger.directory.permissions import BINDABLE
 from ledger.ids import new_id
+from ledger.remembering import Remembered
 
 KIND = "api key"
 PREFIX = "olk_"
@@ -63,34 +63,19 @@ class Principals:
 
     def __init__(self, directory: Directory, *, remember_s: float = 1.0) -> None:
         self._directory = directory
-        self._remember_s = remember_s
-        self._known: dict[bytes, tuple[float, Principal]] = {}
-        self._forgotten = 0
-        self._forgetting = threading.Lock()
+        self._known = Remembered(self._read, remember_s=remember_s, entries_max=REMEMBERED_MAX)
 
     def of_key(self, secret: str) -> Principal | None:
         """Return whom the secret stands for, None when it is unknown or ended."""
-        digest = secret_hash(secret)
-        remembered = self._known.get(digest)
-        now = time.monotonic()
-        if remembered is not None and now - remembered[0] < self._remember_s:
-            return remembered[1]
-        forgotten = self._forgotten
-        principal = principal_of(self._directory, digest)
-        with self._forgetting:
-            # What was read before a change that is forgotten by now must not come back; and guessed secrets must not
-            # push out the good ones.
-            if principal is not None and forgotten == self._forgotten:
-                if len(self._known) >= REMEMBERED_MAX:
-                    self._known.clear()
-                self._known[digest] = (now, principal)
-        return principal
+        return self._known.get(secret_hash(secret))
 
     def forget(self) -> None:
         """Look everyone up again: a key or a role was changed."""
-        with self._forgetting:
-            self._forgotten += 1
-            self._known.clear()
+        self._known.forget()
+
+    def _read(self, digests: Sequence[bytes]) -> dict[bytes, Principal]:
+        read = {digest: principal_of(self._directory, digest) for digest in digests}
+        return {digest: principal for digest, principal in read.items() if principal is not None}
 
 
 def secret_hash(secret: str) -> bytes:

@@ -9,7 +9,8 @@ import threading
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,72 +20,76 @@ from ledger.directory.models import Customer, DirectoryState
 
 SEPARATOR = "\n"
 """Never part of a name."""
+REMEMBERED_MAX = 32
+"""Parts of names whose customers a snapshot remembers: who turns pages asks for the same again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    changes: int
-    ids: list[str]
-    starts: list[int]
-    text: str
-    names: dict[str, str]
+class Names:
+    """All customer names as they were at one moment."""
 
+    def __init__(self, changes: int, rows: Sequence[Any]) -> None:
+        self.changes = changes
+        self._ids: list[str] = [row[0] for row in rows]
+        self._names: dict[str, str] = {row[0]: row[1] for row in rows}
+        texts = [folded(name) for _, name in rows]
+        self._text = SEPARATOR.join(texts)
+        self._starts = list(accumulate((len(text) + len(SEPARATOR) for text in texts[:-1]), initial=0))
+        self._remembered = lru_cache(REMEMBERED_MAX)(self._matching)
 
-class CustomerNames:
-    """A snapshot of all customer names, read again when a name has changed since. Thread-safe."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        self._reading = threading.Lock()
-        self._snapshot = _Snapshot(changes=-1, ids=[], starts=[], text="", names={})
-
-    def matching(self, part: str) -> list[str]:
+    def matching(self, part: str) -> Sequence[str]:
         """Return the ids of the customers whose name contains the part, letters in any case and width."""
         wanted = folded(part)
-        if not wanted or SEPARATOR in wanted:
-            return []
-        now = self._current()
-        found = []
-        at = now.text.find(wanted)
-        while at >= 0:
-            index = bisect_right(now.starts, at) - 1
-            found.append(now.ids[index])
-            at = now.text.find(wanted, now.starts[index + 1]) if index + 1 < len(now.starts) else -1
-        return found
+        return self._remembered(wanted) if wanted and SEPARATOR not in wanted else ()
 
     def names_of(self, customer_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of the customers that exist."""
-        names = self._current().names
+        names = self._names
         return {customer_id: names[customer_id] for customer_id in customer_ids if customer_id in names}
 
     def name_of(self, customer_id: str) -> str | None:
         """Return the customer's name, None when there is no such customer."""
-        return self._current().names.get(customer_id)
+        return self._names.get(customer_id)
 
-    def _current(self) -> _Snapshot:
+    def _matching(self, wanted: str) -> tuple[str, ...]:
+        found = []
+        at = self._text.find(wanted)
+        while at >= 0:
+            index = bisect_right(self._starts, at) - 1
+            found.append(self._ids[index])
+            at = self._text.find(wanted, self._starts[index + 1]) if index + 1 < len(self._starts) else -1
+        return tuple(found)
+
+
+class CustomerNames:
+    """All customer names, read again when a name has changed since. Thread-safe."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._reading = threading.Lock()
+        self._names = Names(-1, [])
+
+    def now(self) -> Names:
+        """Return the names as they are; several questions of one request ask the same snapshot."""
         with self._directory.reading() as session:
             changes = session.scalar(sa.select(DirectoryState.name_changes).where(DirectoryState.id == 1)) or 0
-            if changes == self._snapshot.changes:
-                return self._snapshot
+            if changes == self._names.changes:
+                return self._names
             with self._reading:
-                if changes != self._snapshot.changes:
-                    self._snapshot = _snapshot(changes, session.execute(sa.select(Customer.id, Customer.name)).all())
-                return self._snapshot
+                if changes != self._names.changes:
+                    self._names = Names(changes, session.execute(sa.select(Customer.id, Customer.name)).all())
+                return self._names
 
+    def matching(self, part: str) -> list[str]:
+        """Return the ids of the customers whose name contains the part, letters in any case and width."""
+        return list(self.now().matching(part))
 
-def _snapshot(changes: int, rows: Sequence[Any]) -> _Snapshot:
-    starts, at = [], 0
-    texts = [folded(name) for _, name in rows]
-    for text in texts:
-        starts.append(at)
-        at += len(text) + len(SEPARATOR)
-    return _Snapshot(
-        changes=changes,
-        ids=[row[0] for row in rows],
-        starts=starts,
-        text=SEPARATOR.join(texts),
-        names={row[0]: row[1] for row in rows},
-    )
+    def names_of(self, customer_ids: Iterable[str]) -> dict[str, str]:
+        """Return the names of the customers that exist."""
+        return self.now().names_of(customer_ids)
+
+    def name_of(self, customer_id: str) -> str | None:
+        """Return the customer's name, None when there is no such customer."""
+        return self.now().name_of(customer_id)
 
 
 def folded(text: str) -> str:

@@ -250,6 +250,23 @@ def test_a_page_goes_on_with_its_cursor_and_with_no_other_question(till: Till) -
     assert till.get(f"orders?cursor={first[:-2]}").json["code"] == "invalid-cursor"
 
 
+def test_every_word_of_a_search_must_match(till: Till) -> None:
+    name = till.get(f"customers/{till.customer_id}").json["name"]
+    till.recharge("10.00")
+    first, second = (till.place(1, reference=each).json["order"]["id"] for each in ("INV 7", "PO-8"))
+    till.drain()
+
+    def found(text: str) -> list[str]:
+        return [each["id"] for each in till.get(f"orders?sort=oldest&q={text}").json["data"]]
+
+    assert found(f"{name[:2]} SM") == [first, second]
+    assert found(f"{name[-2:]} po") == [second]
+    assert found("inv 7") == [first]
+    assert found(f"{first} sms") == [first]
+    assert found(f"{first} po") == found(f"{name} nothing") == []
+    assert till.get("orders?q=a b c d e f g h i").status_code == 422
+
+
 def test_the_feed_has_the_whole_envelope_as_json_and_as_lines(till: Till) -> None:
     till.recharge("10.00")
     till.place(1)

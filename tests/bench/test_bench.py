@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import command_line, posting
+from bench import command_line, posting, searching
 from bench.aims import AIMS, Aim, verdict
 from bench.method import Measured, Method, Observation, Sample
 from bench.parts import batches
-from bench.parts.posting import WAYS
+from bench.parts.posting import PROMISES, WAYS
+from bench.parts.search import KINDS, any_combination
 from bench.posting import PostingCell
 from bench.processes import LoadFailed, LoadProcess
 from bench.report import spread, summary
+from bench.searching import SearchCell, Shops
 from bench.server import MeasuredServer, Servers, measured_servers
 from bench.ways import is_installed
-from servers import PrivateMariaDB
+from servers import PrivateMariaDB, PrivateRedis
 
 SHORT = Method(rounds=1, seconds=0.05, quiet_wait_s=0.0)
 
@@ -66,6 +68,24 @@ def test_batches_are_compared_with_the_bare_insert_of_the_same_rows(servers: Ser
 
     assert all(figures["proved"] >= batches.SIZE for figures in result["ways"].values())
     assert result["ways"]["ledger"]["more"]["group"]["median"] == batches.SIZE
+
+
+def test_every_way_posts_the_mixed_load_and_its_books_are_proved(servers: Servers) -> None:
+    cell = PostingCell(name="mixed", ways=WAYS, callers=2, accounts=3, mixed=True)
+
+    result = summary("part", cell.measure(servers, replace(SHORT, seconds=0.3), ignore))
+
+    assert result["ways"]["ledger"]["proved"] > 0
+    assert result["ways"]["orm"]["proved"] > 0
+
+
+def test_a_ledger_without_its_promises_keeps_its_balances(servers: Servers) -> None:
+    cell = PostingCell(name="promises", ways=PROMISES, callers=2, accounts=3)
+
+    result = summary("part", cell.measure(servers, SHORT, ignore))
+
+    assert result["ways"]["bare ledger"]["proved"] > 0
+    assert result["ways"]["bare ledger"]["more"]["trips"]["median"] == 2
 
 
 def test_callers_in_two_processes_share_one_log_without_gaps(servers: Servers) -> None:
@@ -176,6 +196,37 @@ def test_the_command_writes_its_results_and_prints_them(tmp_path: Path, monkeypa
     document = json.loads(output.read_text())
     assert [each["name"] for each in document["cells"]] == ["smallest"]
     assert "MariaDB" in document["surroundings"]["mariadb"]
+
+
+def test_searches_are_measured_and_compared_with_looking_at_every_order(
+    servers: Servers, redis_server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers.redis = redis_server
+    redis_server.flush()
+    monkeypatch.setattr(searching, "CUSTOMERS", 20)
+    monkeypatch.setattr(searching, "QUESTIONS", 40)
+    monkeypatch.setattr(searching, "PROOFS", 40)
+    shops = Shops()
+    cells = [
+        SearchCell(name="any", shops=shops, question=any_combination, orders=1_500),
+        SearchCell(name="by amount", shops=shops, question=any_combination, sort="-amount", orders=1_500),
+        SearchCell(name="counts", shops=shops, question=any_combination, counts=True, orders=1_500),
+        SearchCell(name="deep", shops=shops, question=KINDS["big customer"], page=2, orders=1_500),
+        SearchCell(
+            name="compared",
+            shops=shops,
+            question=KINDS["big customer + status + dates"],
+            baselines=("mariadb", "zinterstore"),
+            orders=1_500,
+        ),
+    ]
+
+    results = [summary("search", cell.measure(servers, SHORT, ignore)) for cell in cells]
+
+    assert all(each["ways"]["ledger"]["proved"] > 0 for each in results)
+    assert results[3]["ways"]["ledger"]["more"]["to_page_1"]["median"] > 0
+    assert all("ratio" in results[4]["ways"][way] for way in ("mariadb", "zinterstore"))
+    redis_server.flush()
 
 
 def test_the_measured_server_keeps_every_commit() -> None:

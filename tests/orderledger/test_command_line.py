@@ -199,3 +199,40 @@ def test_read_models_that_do_not_exist_are_named(shell: Shell) -> None:
 
     assert refused.returncode == 2
     assert "balances, " in refused.stderr
+
+
+def test_an_audit_tells_clean_from_tampered_and_from_nothing_to_see(shell: Shell) -> None:
+    empty = shell.run("audit", "verify", "--json")
+    assert (empty.returncode, json.loads(empty.stdout)["status"]) == (2, "cannot tell")
+
+    (one,) = customers(shell, 1)
+    clean = shell.run("audit", "verify", "--json", "--workers", "2")
+    found = json.loads(clean.stdout)
+    assert (clean.returncode, found["status"], found["events"], found["first_bad_position"]) == (0, "clean", 1, None)
+    assert set(found) == {"status", "events", "first_bad_position", "finding", "checked", "seconds"}
+
+    engine = engine_of(shell)
+    with engine.execution_options(write=True).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE accounts SET available_minor=5 WHERE account_id='{one}'")
+    engine.dispose()
+    tampered = shell.run("audit", "verify")
+    assert tampered.returncode == 1 and "position 1: " in tampered.stdout and one in tampered.stdout
+
+
+def test_a_replay_shows_balances_and_orders_as_of_then(shell: Shell, tmp_path: Path) -> None:
+    (one,) = customers(shell, 1)
+    file = tmp_path / "commands.csv"
+    file.write_text(f"type,customer_id,amount\nrecharge,{one},5.00\ndeduction,{one},2.00\n", encoding="utf-8")
+    assert shell.run("import", str(file)).returncode == 0
+
+    then = json.loads(shell.run("audit", "replay", "--to", "2", "--json").stdout)
+    now = json.loads(shell.run("audit", "replay", "--customer", one, "--json").stdout)
+    before = json.loads(shell.run("audit", "replay", "--at", "2020-01-01T00:00:00Z", "--json").stdout)
+    shown = shell.run("audit", "replay")
+
+    assert [each["available"] for each in then["accounts"]] == ["5.00"]
+    assert [each["available"] for each in now["accounts"]] == ["3.00"] and now["position"] == 3
+    assert before["position"] == 0 and before["accounts"] == []
+    assert one in shown.stdout and "3.00" in shown.stdout
+    assert shell.run("audit", "replay", "--at", "yesterday").returncode == 2
+    assert shell.run("audit", "replay", "--customer", "cus_nobody").returncode == 2

@@ -45,8 +45,8 @@ def test_a_step_that_failed_half_way_is_thrown_away_with_its_generation(desk: De
     assert drain_once(use.engine, use.redis, "orders", 60)
     live = generations.live(use.redis, "orders")
     assert live is not None
-    use.redis.delete(live.prefix + order_layout.AMOUNTS)
-    use.redis.set(live.prefix + order_layout.AMOUNTS, "in the way")
+    use.redis.delete(live.prefix + order_layout.REFERENCES)
+    use.redis.set(live.prefix + order_layout.REFERENCES, "in the way")
     with pytest.raises(redis.ResponseError):
         drain(use)
 

@@ -18,7 +18,7 @@ from ledger.append import Ledger
 from ledger.database import open_engine
 from ledger.orders import STATUSES, Order
 from ledger.settings import LedgerSettings
-from projections import order_walk
+from projections import order_filters, order_layout, order_walk, order_window
 from projections import search as search_module
 from projections.drain import drain_once
 from projections.redis_clients import open_redis
@@ -59,7 +59,11 @@ def customers(log_engine: sa.Engine) -> list[str]:
 def shop(request: pytest.FixtureRequest, log_engine: sa.Engine, customers: list[str]) -> Iterator[Shop]:
     server: PrivateRedis = request.getfixturevalue(f"{request.param}_server")
     server.flush()
-    with open_redis(server.url()) as client:
+    with pytest.MonkeyPatch.context() as patch, open_redis(server.url()) as client:
+        # So few orders fill several windows, and some customers' and products' lists become dense.
+        patch.setattr(order_layout, "WINDOW", 64)
+        patch.setattr(order_layout, "DENSE_MIN", 20)
+        patch.setattr(order_layout, "DENSE_SHARE", 5)
         while drain_once(log_engine, client, "orders", 77):
             pass
         yield Shop(client, customers, all_orders(log_engine))
@@ -99,7 +103,7 @@ def filters_of(draw: st.DrawFn, shop: Shop) -> OrderFilters:
             placed_to=maybe(place),
             amount_min_minor=maybe(amount),
             amount_max_minor=maybe(amount),
-            text=maybe(text),
+            words=st.lists(text, max_size=3),
         )
     )
 
@@ -156,22 +160,63 @@ def test_counts_are_what_a_search_finds(shop: Shop, data: st.DataObject) -> None
 
 @pytest.fixture
 def tight_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order_walk, "STEP_BUDGET", 7)
-    monkeypatch.setattr(order_walk, "CANDIDATES_MAX", 20)
     monkeypatch.setattr(order_walk, "NUMBERS_MAX", 5)
-    monkeypatch.setattr(order_walk, "GATHERED_MAX", 9)
-    monkeypatch.setattr(search_module, "SOURCES_MAX", 4)
-    monkeypatch.setattr(search_module, "LISTED_MAX", 5)
+    monkeypatch.setattr(order_walk, "DOCUMENTS_MAX", 3)
+    monkeypatch.setattr(order_walk, "NAMED_MAX", 5)
+    monkeypatch.setattr(order_walk, "LISTED_MAX", 50)
+    monkeypatch.setattr(order_walk, "READ_MAX", 7)
+    monkeypatch.setattr(order_walk, "REFERENCES_MAX", 40)
+    monkeypatch.setattr(order_window, "CHUNK", 8)
+    monkeypatch.setattr(order_walk, "WINDOWS_FIRST", 1)
+    monkeypatch.setattr(search_module, "CHUNK_MIN", 2)
+    monkeypatch.setattr(search_module, "CHUNK_MAX", 9)
+    monkeypatch.setattr(search_module, "CANDIDATES_MAX", 20)
+    monkeypatch.setattr(order_filters, "SOURCES_MAX", 4)
+    monkeypatch.setattr(order_filters, "LOOKED_MAX", 1)
 
 
 def test_a_count_that_would_take_long_says_so(shop: Shop, tight_limits: None) -> None:
-    filters = OrderFilters(text=FreeText(reference_prefixes=["inv"]))
+    filters = OrderFilters(words=[FreeText(reference_prefixes=["inv"])])
 
     _, counts = count_by_status(shop.client, filters, count_max=10)
 
     assert not all(each.is_exact for each in counts.values())
     for status, count in counts.items():
         assert count.orders <= len(brute_force(shop.orders, replace(filters, statuses=[status]), "newest"))
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_very_many_customers_are_as_few_to_a_search(shop: Shop, sort: str, tight_limits: None) -> None:
+    strangers = [f"cus_{number:032x}" for number in range(3_000)]
+    filters = OrderFilters(customer_ids=[*strangers, *shop.customers[:2]], statuses=["placed", "completed"])
+
+    found = all_pages(shop, filters, sort, limit=20)
+
+    assert found == brute_force(shop.orders, filters, sort)
+    assert found != [] and all_pages(shop, OrderFilters(customer_ids=strangers), sort, limit=20) == []
+
+
+def test_every_word_must_match_in_some_way(shop: Shop) -> None:
+    customer, product = (
+        FreeText(customer_ids=shop.customers[:3]),
+        FreeText(products=["sms"], reference_prefixes=["inv"]),
+    )
+    other = FreeText(customer_ids=shop.customers[2:])
+
+    for words in ([customer, product], [customer, other], [customer, other, product]):
+        filters = OrderFilters(words=words)
+        found = all_pages(shop, filters, "newest", limit=20)
+        assert found == brute_force(shop.orders, filters, "newest")
+        assert found != []
+
+
+def test_an_order_that_moved_on_between_two_looks_is_not_shown_as_it_was(shop: Shop) -> None:
+    check = search_module.check_of(OrderFilters(statuses=["placed"]))
+    placed = search(shop.client, OrderFilters(statuses=["placed"]), limit=1).orders[0]
+
+    moved = replace(placed, order=placed.order._replace(status="completed"))
+
+    assert check(placed) and not check(moved)
 
 
 def test_a_found_order_is_the_log_s(shop: Shop) -> None:

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from executor_stub import ExecutorStub, Reply
-from workers.executors import addresses
+from workers.executors import addresses, connections
 from workers.executors.addresses import AddressRefused, Unresolved, addresses_of
 from workers.executors.answers import retry_after_s
 from workers.executors.http import HttpExecutor, open_http
@@ -312,3 +312,131 @@ def test_tls_needs_a_certificate_that_is_trusted(stub: ExecutorStub) -> None:
 
     assert isinstance(report, Unknown)
     assert report.code in {"executor-tls-failed", "executor-unreachable", "executor-answer-broken"}
+
+
+# -- kept connections -------------------------------------------------------------------------------------------------
+
+COMPLETED = b'{"status": "completed", "delivered": 100}'
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(COMPLETED), COMPLETED)
+
+
+class Line:
+    """A server that answers what comes on each connection with the next of its answers, and may hang up after it."""
+
+    def __init__(self, *answers: bytes, hangs_up: bool = False) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/orders"
+        self.connections = 0
+        self._answers = iter(answers)
+        self._hangs_up = hangs_up
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def executor(self) -> HttpExecutor:
+        return open_http({"url": self.url}, timeout_s=1.0, call_s_max=15.0, allow_private=True)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        while connection.recv(65_536):
+            connection.sendall(next(self._answers))
+            if self._hangs_up:
+                connection.close()
+                return
+
+
+def test_calls_after_each_other_share_a_connection() -> None:
+    with Line(WHOLE, WHOLE, WHOLE) as line:
+        calling = line.executor()
+
+        reports = [calling.execute(ORDER, 1.0), calling.enquire(ORDER, 1.0), calling.execute(ORDER, 1.0)]
+
+        assert reports == [Completed(delivered=100)] * 3
+        assert line.connections == 1
+
+
+def test_a_connection_that_the_executor_closed_is_not_used_again() -> None:
+    with Line(WHOLE, WHOLE, hangs_up=True) as line:
+        calling = line.executor()
+
+        first = calling.execute(ORDER, 1.0)
+        time.sleep(0.1)
+
+        assert (first, calling.execute(ORDER, 1.0)) == (Completed(delivered=100), Completed(delivered=100))
+        assert line.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "report"),
+    [
+        (WHOLE + WHOLE.replace(b"100}", b"1}"), Completed(delivered=100)),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" + WHOLE, Unknown(code="executor-status-103")),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", Unknown(code="executor-answer-nonsense")),
+        (
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+            Unknown(code="executor-answer-nonsense"),
+        ),
+    ],
+)
+def test_what_comes_after_an_answer_is_never_taken_for_the_next_calls(first: bytes, report: object) -> None:
+    with Line(first, WHOLE) as line:
+        calling = line.executor()
+
+        assert calling.execute(ORDER, 1.0) == report
+        assert calling.execute(ORDER, 1.0) == Completed(delivered=100)
+        assert line.connections == 2
+
+
+def test_an_answer_that_was_not_waited_for_is_not_taken_for_the_next_calls(stub: ExecutorStub) -> None:
+    stub.behaviour = lambda stub, call: Reply(document={"status": "completed", "delivered": 1}, delay_s=0.4)
+    calling = executor(stub)
+    assert calling.execute(ORDER, 0.2) == Unknown(code="executor-timeout")
+    time.sleep(0.4)
+
+    stub.behaviour = lambda stub, call: None
+
+    assert calling.execute(ORDER, 1.0) == Completed(delivered=100)
+
+
+def test_what_comes_while_a_connection_is_idle_ends_its_use() -> None:
+    with Line(WHOLE, WHOLE) as line:
+        calling = line.executor()
+        calling.execute(ORDER, 1.0)
+        (_, kept) = calling.connections._idle[0]
+        assert kept.is_silent()
+        kept._socket.shutdown(socket.SHUT_RD)
+
+        assert calling.execute(ORDER, 1.0) == Completed(delivered=100)
+        assert line.connections == 2
+
+
+def test_an_executor_at_rest_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_S_MAX", 0.1)
+    with Line(WHOLE) as line:
+        calling = line.executor()
+        calling.execute(ORDER, 1.0)
+        assert len(calling.connections._idle) == 1
+
+        time.sleep(0.5)
+
+        assert len(calling.connections._idle) == 0
+
+
+@pytest.mark.parametrize("text", ["a\r\nX: 1", "a b", "ä"])
+def test_a_path_that_could_be_taken_for_more_is_not_sent(stub: ExecutorStub, text: str) -> None:
+    report = replace(executor(stub), url=f"{stub.url}/{text}").execute(ORDER, 1.0)
+
+    assert isinstance(report, Unknown)
+    assert stub.calls == []

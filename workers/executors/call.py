@@ -1,29 +1,25 @@
 """One HTTP call that surely ends: one deadline over resolving, connecting, sending and the whole answer.
 
-Every call has a connection of its own: a kept-alive connection that the other side closed meanwhile would leave it
-unknown whether the call arrived. Redirects are not followed and nothing is repeated.
+Redirects are not followed and nothing is repeated.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
+from typing import cast
 from urllib.parse import urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-
 from workers.executors.addresses import Unresolved, addresses_of
+from workers.executors.connections import Connection, Connections, Origin
 
 ANSWER_BYTES_MAX = 64 * 1024
-_CHUNK_BYTES = 16 * 1024
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -54,47 +50,57 @@ class Request:
     body: bytes | None
 
 
-def call(request: Request, *, timeout_s: float, allow_private: bool) -> Answer:
+def call(request: Request, *, timeout_s: float, allow_private: bool, connections: Connections) -> Answer:
     """Send the request and return the answer. Raises NoAnswer, or AddressRefused before anything is sent."""
     deadline = time.monotonic() + timeout_s
     parts = urlsplit(request.url)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    origin = Origin(
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or _PORTS[parts.scheme],
+        allow_private=allow_private,
+    )
+    connection = connections.take(origin) or _connect(origin, deadline)
+    is_whole = False
     try:
-        addresses = addresses_of(host, port, allow_private=allow_private, timeout_s=timeout_s)
+        connection.begin(deadline)
+        answer, is_whole = _exchange(connection, request, parts.path or "/", parts.netloc, deadline)
+    finally:
+        if is_whole:
+            connections.keep(origin, connection)
+        else:
+            connection.shut()
+    return answer
+
+
+def _connect(origin: Origin, deadline: float) -> Connection:
+    """Connect to an address of the origin, each checked before. Raises NoAnswer, AddressRefused."""
+    try:
+        addresses = addresses_of(
+            origin.host, origin.port, allow_private=origin.allow_private, timeout_s=_remaining_s(deadline)
+        )
     except Unresolved:
         raise NoAnswer("executor-name-not-resolved") from None
-    connection = _connect(parts.scheme, host, port, addresses, deadline)
-    # A socket time-out starts anew with every byte; only closing the socket ends an answer that trickles.
-    watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (connection,))
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        return _exchange(connection, request, parts.path or "/", parts.netloc, deadline)
-    finally:
-        watchdog.cancel()
-        connection.close()
-
-
-def _connect(scheme: str, host: str, port: int, addresses: list[str], deadline: float) -> HTTPConnection:
     for address in addresses:
-        connection = _connection(scheme, host, port, address, _remaining_s(deadline))
         try:
-            connection.connect()
-        except (NewConnectionError, ConnectTimeoutError):
+            connected = socket.create_connection((address, origin.port), timeout=_remaining_s(deadline))
+        except OSError:
             continue
-        except (HTTPError, OSError):
-            connection.close()
-            raise NoAnswer("executor-tls-failed" if scheme == "https" else "executor-unreachable") from None
-        return connection
+        with suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if origin.scheme == "https":
+            connected = _secured(connected, origin.host, deadline)
+        return Connection(connected, deadline)
     raise NoAnswer("executor-unreachable")
 
 
-def _connection(scheme: str, host: str, port: int, address: str, timeout_s: float) -> HTTPConnection:
-    if scheme == "http":
-        return HTTPConnection(address, port, timeout=timeout_s)
-    return HTTPSConnection(
-        address, port, timeout=timeout_s, ssl_context=_tls(), server_hostname=host, assert_hostname=host
-    )
+def _secured(connected: socket.socket, host: str, deadline: float) -> socket.socket:
+    try:
+        connected.settimeout(_remaining_s(deadline))
+        return _tls().wrap_socket(connected, server_hostname=host)
+    except (OSError, ValueError):
+        connected.close()
+        raise NoAnswer("executor-tls-failed") from None
 
 
 @cache
@@ -102,33 +108,44 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _exchange(connection: HTTPConnection, request: Request, path: str, host: str, deadline: float) -> Answer:
+def _exchange(connection: Connection, request: Request, path: str, host: str, deadline: float) -> tuple[Answer, bool]:
+    """Return the answer, and whether the connection is fit for another call."""
+    response = HTTPResponse(cast(socket.socket, connection), method=request.method)
+    try:
+        connection.sendall(_message(request, path, host))
+        response.begin()
+        body = response.read(ANSWER_BYTES_MAX + 1)
+        if len(body) > ANSWER_BYTES_MAX:
+            raise NoAnswer("executor-answer-too-large")
+        if response.length:
+            raise NoAnswer("executor-answer-broken")
+    except TimeoutError:
+        raise NoAnswer("executor-timeout") from None
+    except (HTTPException, OSError, ValueError):
+        raise NoAnswer("executor-timeout" if time.monotonic() >= deadline else "executor-answer-broken") from None
+    if time.monotonic() >= deadline:
+        raise NoAnswer("executor-timeout")
+    # After an interim answer (1xx) the final one would come to the next call.
+    is_reusable = response.status >= 200 and response.isclosed() and not response.will_close
+    headers = cast(Mapping[str, str], response.headers)
+    return Answer(status=response.status, headers=headers, body=body), is_reusable
+
+
+def _message(request: Request, path: str, host: str) -> bytes:
+    """Return the whole request, so that it is sent at once. Raises ValueError for a text that could be taken for more."""
     headers = {
         "Host": host,
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": "orderledger",
-        "Connection": "close",
+        **request.headers,
     }
-    try:
-        if connection.sock is not None:
-            connection.sock.settimeout(_remaining_s(deadline))
-        connection.request(
-            request.method, path, body=request.body, headers=headers | dict(request.headers), preload_content=False
-        )
-        response = connection.getresponse()
-        body = b""
-        for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
-            body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                raise NoAnswer("executor-answer-too-large")
-    except TimeoutError:
-        raise NoAnswer("executor-timeout") from None
-    except (HTTPError, HTTPException, OSError, ValueError):
-        raise NoAnswer("executor-timeout" if time.monotonic() >= deadline else "executor-answer-broken") from None
-    if time.monotonic() >= deadline:
-        raise NoAnswer("executor-timeout")
-    return Answer(status=response.status, headers=response.headers, body=body)
+    if request.body is not None:
+        headers["Content-Length"] = str(len(request.body))
+    lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if " " in path or not all(line.isascii() and line.isprintable() for line in lines):
+        raise ValueError("a line of the request holds what no header may")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + (request.body or b"")
 
 
 def _remaining_s(deadline: float) -> float:
@@ -136,8 +153,3 @@ def _remaining_s(deadline: float) -> float:
     if remaining_s <= 0:
         raise NoAnswer("executor-timeout")
     return remaining_s
-
-
-def _shut(connection: HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)

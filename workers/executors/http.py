@@ -7,7 +7,7 @@ with the id of the order (and what is asked) as the message's id. Source: https:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from ledger.executor_settings import HTTP, secret_bytes, validate_settings
 from workers.executors.addresses import AddressRefused
 from workers.executors.answers import cancellation_report, enquiry_report, execution_report
 from workers.executors.call import Answer, NoAnswer, Request, call
+from workers.executors.connections import Connections
 from workers.executors.protocol import CancelReport, ExecuteReport, ExecutorOrder, Unknown, UnusableExecutor
 
 
@@ -29,6 +30,7 @@ class HttpExecutor:
     timeout_s: float
     key: bytes | None
     allow_private: bool
+    connections: Connections = field(default_factory=Connections, compare=False, repr=False)
 
     def execute(self, order: ExecutorOrder, timeout_s: float) -> ExecuteReport:
         """POST url: execute, or repeat."""
@@ -67,7 +69,12 @@ class HttpExecutor:
             headers |= _signature(self.key, message_id, body or b"")
         request = Request(method=method, url=url, headers=headers, body=body)
         try:
-            return call(request, timeout_s=min(timeout_s, self.timeout_s), allow_private=self.allow_private)
+            return call(
+                request,
+                timeout_s=min(timeout_s, self.timeout_s),
+                allow_private=self.allow_private,
+                connections=self.connections,
+            )
         except NoAnswer as error:
             return Unknown(code=error.code)
         except AddressRefused:

@@ -197,11 +197,11 @@ def test_twenty_thousand_names_are_searched_in_well_under_a_millisecond(office: 
     assert len(names.matching("王芳")) == 200
 
     best_s = 1.0
-    snapshot = names._current()
-    names._current = lambda: snapshot  # type: ignore[method-assign]
+    now = names.now()
     for _ in range(20):
         began_s = time.perf_counter()
-        found = names.matching("吴勇 19999")
+        # As for the first time: what it remembers would take no time at all.
+        found = now._matching("吴勇 19999")
         best_s = min(best_s, time.perf_counter() - began_s)
 
     assert len(found) == 1

@@ -1,0 +1,173 @@
+"""Verify the whole log: every event by itself and after those before it, and the tables beside the log."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import sqlalchemy as sa
+
+from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED, CannotTell, Finding, Report
+from ledger.audit.range_books import RangeResult
+from ledger.audit.stitching import Stitched
+from ledger.audit.workers import ScanProcess, scan_here, scan_processes
+from ledger.audit.write_side import Ends, WriteSide, ends, placed_again, snapshot
+from ledger.database import DatabaseError, database_url, open_engine
+from ledger.settings import LedgerSettings
+
+EVENTS_PER_PROCESS_MIN = 20_000
+"""A range shorter than this is not worth a process."""
+CHECKED = (
+    "leaf hashes",
+    "positions",
+    "account versions",
+    "recorded times",
+    "postings",
+    "balances",
+    "credit limits",
+    "order transitions",
+    "holds",
+    "accounts, orders, reversals and outcomes equal to the log",
+)
+
+Progress = Callable[[int, int], None]
+"""Told how many events of how many are checked."""
+ScanAlone = Callable[[int, int, Callable[[int], None]], RangeResult]
+"""Scans from a position to a position, telling how many events are done."""
+
+
+def audit_url(settings: LedgerSettings) -> str:
+    """Return where audits read: the first read replica, else the log itself."""
+    return settings.replica_urls[0] if settings.replica_urls else database_url(settings)
+
+
+def verify(
+    settings: LedgerSettings,
+    *,
+    processes: int | None = None,
+    events_per_process_min: int = EVENTS_PER_PROCESS_MIN,
+    mysqlclient: bool | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Report:
+    """Verify the log with so many processes (default: one for each processor) and say what was found.
+
+    `mysqlclient`: whether to read with it; None: when it is installed.
+    Never raises for what a database may be like: whatever keeps the audit from seeing the whole log is reported as
+    "cannot tell".
+    """
+    began = time.monotonic()
+    url = audit_url(settings)
+    events = 0
+    try:
+        count = processes or os.cpu_count() or 1
+        with scan_processes(count, url, settings, mysqlclient=mysqlclient) as workers:
+            engine = open_engine(url, settings)
+            try:
+                with snapshot(engine) as connection:
+                    events, finding = _verified(
+                        connection,
+                        workers,
+                        lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
+                        events_per_process_min,
+                        progress,
+                    )
+                    if finding is not None:
+                        finding = placed_again(connection, finding.position) or finding
+            finally:
+                engine.dispose()
+    except CannotTell as reason:
+        return _report(CANNOT_TELL, events, None, str(reason), began)
+    except (sa.exc.SQLAlchemyError, *DatabaseError, OSError) as error:
+        return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began)
+    if finding is not None:
+        return _report(TAMPERED, events, finding.position, finding.words, began)
+    return _report(CLEAN, events, None, None, began)
+
+
+def _verified(
+    connection: sa.Connection,
+    workers: Sequence[ScanProcess],
+    scan_alone: ScanAlone,
+    events_min: int,
+    progress: Progress,
+) -> tuple[int, Finding | None]:
+    where = ends(connection)
+    finding = _wrong_ends(where)
+    if where.head is None or where.head == 0:
+        return 0, finding
+    head = where.head
+    ranges = _ranges(head, max(1, min(len(workers), head // events_min)))
+    busy = workers[: len(ranges)] if len(ranges) > 1 else ()
+    for worker, (first, last) in zip(busy, ranges, strict=False):
+        worker.begin(first, last)
+
+    def tick() -> None:
+        progress(sum(worker.events for worker in busy), head)
+
+    # The tables are read while the processes scan.
+    write_side = WriteSide(connection, head)
+    unreadable = write_side.read(tick)
+    fold = Stitched()
+    for result in _results(busy, head, scan_alone, progress, tick):
+        wrong = fold.join(result)
+        if wrong is not None:
+            return fold.events, wrong
+    if fold.events != head:
+        raise CannotTell(problem=f"{fold.events} of {head} events were seen")
+    found = (finding, unreadable, fold.unheld(), write_side.compare(fold))
+    return head, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
+
+
+def _results(
+    busy: Sequence[ScanProcess], head: int, scan_alone: ScanAlone, progress: Progress, tick: Callable[[], None]
+) -> Iterator[RangeResult]:
+    """Yield what the ranges came to, in order; without processes the one range is scanned here."""
+    if not busy:
+        done = 0
+
+        def count(events: int) -> None:
+            nonlocal done
+            done += events
+            progress(done, head)
+
+        yield scan_alone(1, head, count)
+    for worker in busy:
+        while not worker.is_ready():
+            tick()
+        yield worker.answer()
+
+
+def _wrong_ends(where: Ends) -> Finding | None:
+    if where.head is None:
+        if where.highest is None:
+            raise CannotTell(problem="there is no log: neither its head row nor an event")
+        return Finding(max(1, where.highest + 1), "the log's head row is missing")
+    if where.lowest is not None and where.lowest < 1:
+        return Finding(1, f"there is an event at position {where.lowest}")
+    if where.highest is not None and where.highest > where.head:
+        return Finding(
+            where.head + 1, f"the log's head row says {where.head}, and there is an event at {where.highest}"
+        )
+    if where.head < 0:
+        return Finding(1, f"the log's head row says {where.head}")
+    if where.head == 0:
+        raise CannotTell(problem="the log holds no event")
+    return None
+
+
+def _ranges(head: int, count: int) -> list[tuple[int, int]]:
+    bounds = [head * each // count for each in range(count + 1)]
+    return [(low + 1, high) for low, high in itertools.pairwise(bounds)]
+
+
+def _report(status: str, events: int, position: int | None, finding: str | None, began: float) -> Report:
+    seconds = round(time.monotonic() - began, 3)
+    return Report(
+        status=status, events=events, first_bad_position=position, finding=finding, checked=CHECKED, seconds=seconds
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,107 @@
+"""Claiming: take what is due, find each order's executor, and say what must be in the log before anyone is called."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger.clock import now_us
+from ledger.errors import NotFound
+from ledger.submission import Submission
+from workers.candidates import Candidate
+from workers.claims import ENDED, Claims
+from workers.executors.protocol import Executor, UnusableExecutor
+from workers.executors.registry import Executors
+from workers.records import park_submission, start_submission
+from workers.settings import WorkerSettings
+from workers.steps import UNAVAILABLE
+
+EXECUTOR_CHANGED = "executor-changed"
+
+ExecutorLookup = Callable[[str], tuple[str, Mapping[str, Any]] | None]
+"""From a product's sku to its executor's name and settings, as the directory has them."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Claimed:
+    """What a turn claimed, at a time of the monotonic clock.
+
+    `going_on` may be called about at once, `starting` once their starts are in the log; `parking` goes to a person;
+    `ended` only had a claim left.
+    """
+
+    at_s: float = 0.0
+    going_on: list[tuple[Candidate, Executor]] = field(default_factory=list)
+    starting: list[tuple[Candidate, Executor]] = field(default_factory=list)
+    starts: list[Submission] = field(default_factory=list)
+    parking: dict[str, Submission] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+
+
+class Claiming:
+    """Claims for one runner, whose name is part of the starts' keys: another's start of the same attempt is not ours."""
+
+    def __init__(self, claims: Claims, runner: str, executor_of: ExecutorLookup, settings: WorkerSettings) -> None:
+        self._claims = claims
+        self._runner = runner
+        self._executor_of = executor_of
+        self._executors = Executors(settings)
+        self._lease_us = int(settings.lease_s * 1_000_000)
+
+    def claim(self, limit: int) -> Claimed:
+        """Claim up to `limit` orders that are due. Raises what a database raises."""
+        candidates = self._claims.due(now_us(), limit)
+        if not candidates:
+            return Claimed()
+        executors = {sku: self._executor_found(sku) for sku in {each.order.product for each in candidates}}
+        claimed = Claimed(at_s=time.monotonic())
+        self._sort(self._claims.take(candidates, lease_until_us=now_us() + self._lease_us), executors, claimed)
+        return claimed
+
+    def _sort(
+        self,
+        ours: Sequence[Candidate],
+        executors: Mapping[str, tuple[str, Mapping[str, Any]] | None],
+        claimed: Claimed,
+    ) -> None:
+        for each in ours:
+            order_id = each.order.order_id
+            if each.order.status in ENDED:
+                claimed.ended.append(order_id)
+                continue
+            try:
+                name, executor = self._opened(each, executors[each.order.product])
+            except UnusableExecutor as error:
+                _log.warning("order %s is parked: %s", order_id, error)
+                claimed.parking[order_id] = park_submission(each.order, each.order.attempt, str(error))
+                continue
+            if each.goes_on:
+                claimed.going_on.append((each, executor))
+            else:
+                claimed.starting.append((each, executor))
+                claimed.starts.append(start_submission(each, name, self._runner))
+
+    def _executor_found(self, sku: str) -> tuple[str, Mapping[str, Any]] | None:
+        try:
+            return self._executor_of(sku)
+        except NotFound:
+            return None
+
+    def _opened(self, candidate: Candidate, found: tuple[str, Mapping[str, Any]] | None) -> tuple[str, Executor]:
+        """Return the name and executor of a candidate. Raises UnusableExecutor with the code to park it under."""
+        if found is None:
+            raise UnusableExecutor(UNAVAILABLE)
+        name, settings = found
+        # Another system cannot say what became of an order that was given to this one.
+        if candidate.order.executor not in (None, name):
+            raise UnusableExecutor(EXECUTOR_CHANGED)
+        try:
+            return name, self._executors.open(name, settings)
+        except UnusableExecutor as error:
+            _log.warning("executor %s of product %s cannot be used: %s", name, candidate.order.product, error)
+            raise UnusableExecutor(UNAVAILABLE) from None
