@@ -6,15 +6,16 @@ the log is folded beside it for comparison.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+import msgspec
+
 from projections import order_layout
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
 ARGUMENTS_MAX = 1_000
 """Arguments of one write; Lua's stack ends at a few thousand."""
 
@@ -105,7 +106,7 @@ class Step:
         """Put a member in a sorted index."""
         self.indexed[name].append(member)
 
-    def writes(self) -> str:
+    def writes(self) -> bytes:
         """Return the writes as JSON for the script: of each its action, key and number of arguments, then these.
 
         One flat list, because arguments of their own, or lists inside, cost Python and Lua more than the writes do.
