@@ -148,7 +148,7 @@ def _contestant(servers: Servers, cell: HttpCell, way: str) -> Iterator[Contesta
             yield Served(cell, way, api.server, mariadb.pid, api.prove, api.token)
     else:
         with mariadb.database() as url:
-            order = {"way": way, "url": url, "accounts": cell.accounts, "callers": 1, "batch": 1}
+            order = {"way": way, "url": url, "accounts": cell.accounts, "callers": 1, "batch": 1, "mixed": False}
             with LoadProcess(order | {"server_pid": mariadb.pid}) as books:
                 books.ask("create")
                 with serve_baseline(way, url) as server:

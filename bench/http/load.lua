@@ -1,7 +1,7 @@
 -- What `wrk` sends: commands, each under a key of its own, to accounts picked at random.
--- Arguments: load (single, mixed, batch), accounts, commands a batch, token, prefix of the keys.
+-- Arguments: load (single or mixed), accounts, and, for all clients alike, commands a batch, token, prefix of the keys.
 
-local load, accounts, size, prefix
+local load, accounts, prefix
 local sent = 0
 local placed = {}
 local headers = { ["Content-Type"] = "application/json" }
@@ -17,7 +17,7 @@ local function key()
 end
 
 function init(arguments)
-  load, accounts, size = arguments[1], tonumber(arguments[2]), tonumber(arguments[3])
+  load, accounts = arguments[1], tonumber(arguments[2])
   headers["Authorization"] = "Bearer " .. arguments[4]
   prefix = arguments[5]
   math.randomseed(os.time() + tonumber(string.sub(prefix, 1, 6), 16))
@@ -46,17 +46,7 @@ local function mixed()
   return post("/v1/orders/" .. table.remove(placed) .. "/cancellation", "{}")
 end
 
-local function batch()
-  local commands = {}
-  for index = 1, size do
-    commands[index] = '{"type":"deduction","customer_id":"' .. account() .. '","amount":"0.01","reference":"'
-      .. reference .. '","idempotency_key":"' .. key() .. '"}'
-  end
-  return wrk.format("POST", "/v1/batches", headers, '{"commands":[' .. table.concat(commands, ",") .. "]}")
-end
-
 function request()
-  if load == "batch" then return batch() end
   if load == "mixed" then return mixed() end
   return money("/deductions")
 end
