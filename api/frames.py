@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID
 
-import orjson
+import msgspec
 
 from ledger.clock import rfc3339
 from ledger.codec import decode
@@ -37,6 +37,7 @@ _AMOUNTS: dict[str, tuple[str, ...]] = {
 """What makes up the amount of an event, by its type."""
 # All events of a commit have one time.
 _rfc3339 = lru_cache(maxsize=64)(rfc3339)
+_decode = msgspec.json.Decoder().decode
 
 
 class Money(Protocol):
@@ -106,7 +107,7 @@ def facts(recorded: Recorded) -> Mapping[str, Any]:
     """Return an event's data in today's shape; what is left out is missing. Raises CorruptLog."""
     known = EVENT_CLASSES.get(recorded.type)
     if known is not None and recorded.schema_version == known.SCHEMA_VERSION:
-        found: dict[str, Any] = orjson.loads(recorded.data)
+        found: dict[str, Any] = _decode(recorded.data)
         return found
     return asdict(decode(recorded.type, recorded.schema_version, recorded.data))
 

@@ -63,15 +63,22 @@ class EventReader:
         # there are, there was none.
         if len(rows) != int(count) or set(map(len, rows)) != {len(COLUMNS)}:
             return None
-        # Sorting them is dearer for the server than for us to see that the index was followed.
-        places = list(map(int, (row[0] for row in rows)))
-        return rows if places == sorted(places) else None
+        # Sorting them is dearer for the server than for us to see that it followed the index.
+        return rows if _ascend([row[0] for row in rows]) else None
 
     def _columns(self, where: str) -> Sequence[Row]:
         listed = _SQLITE_COLUMNS if self._is_sqlite else _MYSQL_COLUMNS
         self._cursor.execute(f"SELECT {listed} FROM events WHERE {where} ORDER BY position")
         rows: Sequence[Row] = self._cursor.fetchall()
         return rows
+
+
+def _ascend(positions: list[bytes]) -> bool:
+    # Texts of one length are in the order of their numbers.
+    if len(set(map(len, positions))) == 1:
+        return positions == sorted(positions)
+    numbers = list(map(int, positions))
+    return numbers == sorted(numbers)
 
 
 def _expression(column: str, binary: str) -> str:
