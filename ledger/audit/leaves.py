@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from ledger.audit.reading import Row
-from ledger.leaf import LABEL, leaf_bytes, leaf_hash
+from ledger.leaf import LABEL, leaf_hash
 
 _LENGTH = [length.to_bytes(4, "big") for length in range(8_192)]
 """The frame's length fields; a longer value takes the plain way."""
@@ -52,10 +52,12 @@ def first_wrong(rows: Sequence[Row]) -> int | None:
 
 
 def plain_hash(row: Row) -> bytes:
-    """Return the leaf hash of a row, by the ledger's own function."""
+    """Return the leaf hash of a row, whatever lengths its values have."""
     values = list(row[:17])
     for index in (6, 10, 14):
         values[index] = values[index] or None
     for index in (1, 8, 14):
         values[index] = None if values[index] is None else unhexlify(values[index])
-    return leaf_hash(leaf_bytes(*values))
+    return leaf_hash(
+        LABEL + b"".join(_MISSING if each is None else len(each).to_bytes(4, "big") + each for each in values)
+    )
