@@ -35,7 +35,7 @@ def main() -> None:
         accounts=order["accounts"],
         callers=order["callers"],
         batch=order["batch"],
-        mixed=order["mixed"],
+        mixed=order.get("mixed", False),
         server_pid=order["server_pid"],
     )
     answers: dict[str, Callable[[dict[str, Any]], Any]] = {

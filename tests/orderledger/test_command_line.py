@@ -50,7 +50,7 @@ def test_every_command_explains_itself(shell: Shell) -> None:
 
 def test_the_schema_is_told_and_an_upgrade_that_is_due_is_a_finding(shell: Shell, tmp_path: Path) -> None:
     found = shell.run("db", "current", "--json")
-    assert (found.returncode, json.loads(found.stdout)["histories"][0]["current"]) == (0, "log_0001")
+    assert (found.returncode, json.loads(found.stdout)["histories"][0]["current"]) == (0, "log_0002")
 
     assert shell.run("db", "current", ORDERLEDGER_DATABASE_URL=f"sqlite:///{tmp_path / 'empty'}").returncode == 1
 
