@@ -81,7 +81,12 @@ class Session:
         socket.settimeout(0)
         is_buffered = len(buffer.peek(1)) > 0
         socket.settimeout(self._settings.statement_timeout_s)
-        return is_buffered or len(select.select([socket], [], [], LOOK_S)[0]) > 0
+        if is_buffered:
+            return True
+        # Not select(), which takes no descriptor above 1023: a busy server has more connections than that.
+        looking = select.poll()
+        looking.register(socket, select.POLLIN)
+        return len(looking.poll(LOOK_S * 1_000)) > 0
 
     def locked(self) -> Rows:
         """Return the row of the head's lock that the last commit asked for."""
