@@ -85,19 +85,13 @@ def is_full(bits: int) -> bool:
     return bits.bit_count() * FULL_SHARE > span
 
 
-def codes_of(column: bytes) -> Sequence[int]:
-    """Return the codes of a window's orders."""
-    return order_layout.unpacked_numbers(column)
-
-
-def with_codes(column: bytes, codes: Collection[int], among: int) -> int:
+def with_codes(column: Sequence[int], codes: Collection[int], among: int) -> int:
     """Return which of these orders have one of the codes in the column."""
-    view = codes_of(column)
     if is_full(among):
         first, last = order_layout.WINDOW - among.bit_length(), order_layout.WINDOW - (among & -among).bit_length()
-        some = [place for place, code in enumerate(view[first : last + 1], first) if code in codes]
+        some = [place for place, code in enumerate(column[first : last + 1], first) if code in codes]
         return of_places(some) & among
-    return of_places([place for place in places_of(among, descending=False) if view[place] in codes])
+    return of_places([place for place in places_of(among, descending=False) if column[place] in codes])
 
 
 def extreme(windows: Sequence[tuple[int, Amounts]], wanted: int, *, highest: bool) -> tuple[list[int], list[int]]:

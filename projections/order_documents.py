@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ledger.orders import CANCELLED, COMPLETED, EXECUTING, FAILED, NEEDS_REVIEW, PLACED, Order
 
@@ -27,8 +27,7 @@ _ALL, _NOTHING = "*", "-"
 _FIELDS = 18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderDocument:
+class OrderDocument(NamedTuple):
     """An order with its number (1, 2, 3 … in placing order) and the times of its first and last event."""
 
     number: int
@@ -65,35 +64,32 @@ def decode(number: int, line: str) -> OrderDocument:
     fields = head.split(",")
     if len(fields) != _FIELDS:
         raise ValueError("a document has another number of fields")
+    status, account, product, amount, order_id, placed, later, many, unit_price, listed, percent = fields[:11]
+    currency, attempt, executor, end, code, placed_at, updated = fields[11:]
     length, _, texts = tail.partition("=")
     reference = (texts.encode()[: int(length)].decode() if length else texts) if separator else None
-    placed_position, placed_at_us = int(fields[5]), int(fields[16], 16)
-    amount_minor, quantity = int(fields[3]), int(fields[7])
-    delivered, captured_minor, released_minor = _of_end(fields[14], amount_minor, quantity)
+    placed_position, placed_at_us = int(placed), int(placed_at, 16)
+    amount_minor, quantity = int(amount), int(many)
     order = Order(
-        order_id=restored(fields[4], ORDER_PREFIX),
-        account_id=restored(fields[1], ACCOUNT_PREFIX),
-        status=_STATUSES[fields[0]],
-        product=fields[2],
-        quantity=quantity,
-        unit_price=fields[8],
-        list_amount_minor=int(fields[9] or amount_minor),
-        discount_percent=fields[10] or "100",
-        amount_minor=amount_minor,
-        currency=fields[11],
-        reference=reference,
-        attempt=int(fields[12] or 0),
-        executor=fields[13] or None,
-        delivered=delivered,
-        captured_minor=captured_minor,
-        released_minor=released_minor,
-        code=fields[15] or None,
-        placed_position=placed_position,
-        position=placed_position + int(fields[6]),
+        restored(order_id, ORDER_PREFIX),
+        restored(account, ACCOUNT_PREFIX),
+        _STATUSES[status],
+        product,
+        quantity,
+        unit_price,
+        int(listed) if listed else amount_minor,
+        percent or "100",
+        amount_minor,
+        currency,
+        reference,
+        int(attempt or 0),
+        executor or None,
+        *_of_end(end, amount_minor, quantity),
+        code or None,
+        placed_position,
+        placed_position + int(later),
     )
-    return OrderDocument(
-        number=number, order=order, placed_at_us=placed_at_us, updated_at_us=placed_at_us + int(fields[17], 16)
-    )
+    return OrderDocument(number, order, placed_at_us, placed_at_us + int(updated, 16))
 
 
 @lru_cache(SHORTENED_MAX)
@@ -126,8 +122,12 @@ def _end(order: Order) -> str:
 
 
 def _of_end(text: str, amount_minor: int, quantity: int) -> tuple[int, int, int]:
-    if text in ("", _ALL, _NOTHING):
-        return {"": (0, 0, 0), _ALL: (quantity, amount_minor, 0), _NOTHING: (0, 0, amount_minor)}[text]
+    if text == _ALL:
+        return quantity, amount_minor, 0
+    if not text:
+        return 0, 0, 0
+    if text == _NOTHING:
+        return 0, 0, amount_minor
     delivered, captured_minor, released_minor = map(int, text.split(":"))
     return delivered, captured_minor, released_minor
 

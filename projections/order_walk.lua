@@ -2,7 +2,8 @@
 -- position, the lowest and highest number wanted, then either 'numbers', those of the smallest part of the filter that
 -- names its orders, and their documents if they are few; or 'windows', then of each part of the filter the numbers that
 -- ids and references lead to, after 1 (or 0 if references are too many), and its lists (all in one, or those to be
--- completed by bitmaps; 0: too long), how many binary places amounts have, and of each window its index, bitmaps, amounts and accounts.
+-- completed by bitmaps; 0: too long), how many binary places amounts have, how many windows are full, and of each window
+-- its index and bitmaps, and its amounts and accounts unless it is full.
 
 local DOCUMENTS_PER_BLOCK = 64
 
@@ -108,11 +109,17 @@ end
 
 local places = request.amounts and tonumber(redis.call('HGET', prefix .. 'o', 'places') or '0') or 0
 
+-- Windows below this one are full. Their columns never change: who does not know them asks for them.
+local full = math.floor(order_count / request.window)
+
 local function look(window)
-  local maps, amounts, codes = {}, {}, ''
+  local maps, amounts, codes = {}, false, false
   for i = 1, #request.maps do maps[i] = redis.call('GET', prefix .. request.maps[i] .. ':' .. window) or '' end
-  for place = 1, places do amounts[place] = redis.call('GET', prefix .. 'a:' .. (place - 1) .. ':' .. window) or '' end
-  if request.codes then codes = redis.call('GET', prefix .. 'u:' .. window) or '' end
+  if window >= full then
+    amounts = {}
+    for place = 1, places do amounts[place] = redis.call('GET', prefix .. 'a:' .. (place - 1) .. ':' .. window) or '' end
+    if request.codes then codes = redis.call('GET', prefix .. 'u:' .. window) or '' end
+  end
   return { window, maps, amounts, codes }
 end
 
@@ -126,4 +133,4 @@ if low <= high then
     windows[#windows + 1] = look(window)
   end
 end
-return { generation, position, low, high, 'windows', names, lists, places, windows }
+return { generation, position, low, high, 'windows', names, lists, places, full, windows }

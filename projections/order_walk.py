@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 import redis
 
 from ledger.errors import ReadUnavailable
-from projections import keys, order_bits, order_layout
+from projections import keys, order_bits, order_columns, order_layout
 from projections.generations import Generation, run_script
 from projections.order_bits import Amounts
 from projections.order_documents import STATUS_CODES, OrderDocument, decode
@@ -37,17 +39,30 @@ REFERENCES_MAX = 200_000
 """References of one beginning that are read; what more have is found by looking at documents."""
 WINDOWS_FIRST = 2
 """Windows of the first look: the newest one may hold but a few orders."""
-WINDOWS_MAX = 16
+WINDOWS_MAX = 32
 STRINGS_MAX = 200
 """Strings of one look, of 4 KiB each: it must not keep Redis longer than a millisecond or two."""
 CODES_STRINGS = 32
 """A window's column of accounts is as long as so many bitmaps."""
 
 
+NO_AMOUNTS = Amounts([])
 DECODED_MAX = 4_096
 """Documents remembered by their text: many look at the same newest orders."""
 
 _decoded = lru_cache(DECODED_MAX)(decode)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Looked:
+    """A window as the filter's bitmaps leave it, its columns still to come where they are None."""
+
+    index: int
+    bits: int
+    coded: Sequence[tuple[int, frozenset[int]]]
+    by_name: dict[str, int]
+    amounts: Amounts | None
+    codes: Sequence[int] | None
 
 
 class Gone(Exception):
@@ -103,7 +118,8 @@ class OrderWalk:
         self._has_codes = any(self._codes)
         self._named = [_sorted(named, lists) for (_, named), lists in zip(answer[5], answer[6], strict=True)]
         self._places: int = answer[7]
-        self._windows: list[Any] = answer[8]
+        self._full: int = answer[8]
+        self._windows: list[Any] = answer[9]
 
     @property
     def is_open(self) -> bool:
@@ -125,14 +141,16 @@ class OrderWalk:
 
     def windows(self) -> Iterator[tuple[Window, dict[str, int]]]:
         """Yield the windows in walking order, as far as they can have matches, and their bitmaps by name."""
-        windows, step = self._windows, WINDOWS_FIRST * 2
+        windows, step, together = self._windows, WINDOWS_FIRST * 2, 1
         while windows:
-            for each in windows:
-                yield self._window(*each)
+            some = [found for each in windows if (found := self._put_together(*each)).bits]
+            while some:
+                self._complete(some[:together])
+                yield from map(self._window, some[:together])
+                some, together = some[together:], min(together * 2, max(1, STRINGS_MAX // self._strings_of_columns))
             beyond = windows[-1][0] + (-1 if self._descending else 1)
-            strings = len(self._maps) + self._places + CODES_STRINGS * self._has_codes
-            windows = self._further(beyond, max(1, min(step, WINDOWS_MAX, STRINGS_MAX // max(1, strings))))
-            step *= 2
+            windows = self._further(beyond, min(step, WINDOWS_MAX, max(1, STRINGS_MAX // max(1, len(self._maps)))))
+            step *= 4
 
     def documents(self, numbers: Sequence[int]) -> list[OrderDocument]:
         """Return the documents with these numbers."""
@@ -177,24 +195,48 @@ class OrderWalk:
             windows = range(window, max(order_layout.window_of(self._low)[0] - 1, window - windows_max), -1)
         else:
             windows = range(window, min(order_layout.window_of(self._high)[0] + 1, window + windows_max))
-        names = [*self._maps, *(f"a:{place}" for place in range(self._places))]
-        if self._has_codes:
-            names.append("u")
-        if not windows:
+        strings = iter(self._strings([f"{name}:{window}" for window in windows for name in self._maps]))
+        return [[window, list(islice(strings, len(self._maps))), None, None] for window in windows]
+
+    def _complete(self, some: Sequence[_Looked]) -> None:
+        """Read the columns that are needed, and not known, of these windows."""
+        prefix, wanted = self._live.prefix, []
+        for each in some:
+            if self._places and each.amounts is None:
+                each.amounts = order_columns.amounts.get(prefix, each.index)
+                if each.amounts is None:
+                    wanted += [order_layout.amount_bits(place, each.index) for place in range(self._places)]
+            if self._has_codes and each.codes is None:
+                each.codes = order_columns.codes.get(prefix, each.index)
+                if each.codes is None:
+                    wanted.append(order_layout.account_codes(each.index))
+        strings = iter(self._strings(wanted))
+        for each in some:
+            is_full = each.index < self._full
+            if self._places and each.amounts is None:
+                each.amounts = order_columns.amounts_of(list(islice(strings, self._places)))
+                if is_full:
+                    order_columns.amounts.keep(prefix, each.index, each.amounts)
+            if self._has_codes and each.codes is None:
+                each.codes = order_columns.codes_of(next(strings))
+                if is_full:
+                    order_columns.codes.keep(prefix, each.index, each.codes)
+
+    def _strings(self, parts: Sequence[str]) -> list[bytes | None]:
+        """Return the strings of the generation. Raises Gone."""
+        if not parts:
             return []
-        if not names:
-            return [[window, [], [], b""] for window in windows]
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hget(keys.checkpoint(NAME, self._live.generation), "position")
-        pipeline.mget([f"{self._live.prefix}{name}:{window}" for window in windows for name in names])
+        pipeline.mget([self._live.prefix + each for each in parts])
         position, strings = pipeline.execute()
         if position is None:
             raise Gone
-        found, maps, places = [], len(self._maps), len(self._maps) + self._places
-        for number, window in enumerate(windows):
-            some = [each or b"" for each in strings[number * len(names) : (number + 1) * len(names)]]
-            found.append([window, some[:maps], some[maps:places], some[places] if self._has_codes else b""])
-        return found
+        return cast("list[bytes | None]", strings)
+
+    @property
+    def _strings_of_columns(self) -> int:
+        return max(1, self._places + CODES_STRINGS * self._has_codes)
 
     def _look(self, request: dict[str, Any]) -> Any:
         text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
@@ -218,30 +260,37 @@ class OrderWalk:
                     return None
         return found
 
-    def _window(
-        self, index: int, maps: list[bytes], places: list[bytes], column: bytes
-    ) -> tuple[Window, dict[str, int]]:
+    def _put_together(
+        self, index: int, maps: Sequence[bytes | None], amounts: Sequence[bytes | None] | None, column: bytes | None
+    ) -> _Looked:
         before = index * order_layout.WINDOW
         bits = order_bits.between(self._low - 1 - before, self._high - 1 - before)
-        by_name = {name: order_bits.of_bitmap(data) for name, data in zip(self._maps, maps, strict=True)}
+        by_name = {name: order_bits.of_bitmap(data) for name, data in zip(self._maps, maps, strict=True) if data}
         coded = []
         for position, clause in enumerate(self._clauses):
             if self._open[position]:
                 continue
             some = self._named_in(position, before)
             for name in (*clause.maps, *(f"b:{each}" for each in clause.looked)):
-                some |= by_name[name]
+                some |= by_name.get(name, 0)
             if self._codes[position]:
                 coded.append((some, self._codes[position]))
             else:
                 bits &= some
-        amounts = Amounts([])
-        if bits and self._places:
-            highest = max((place for place, data in enumerate(places) if data), default=-1)
-            amounts = Amounts([order_bits.of_bitmap(each) for each in places[: highest + 1]])
-            if self._filters.amounts is not None:
-                bits = amounts.from_to(*self._filters.amounts, among=bits)
-        return Window(index, bits, coded, column, amounts), by_name
+        return _Looked(
+            index=index,
+            bits=bits,
+            coded=coded,
+            by_name=by_name,
+            amounts=None if amounts is None else order_columns.amounts_of(amounts),
+            codes=None if column is None else order_columns.codes_of(column),
+        )
+
+    def _window(self, looked: _Looked) -> tuple[Window, dict[str, int]]:
+        amounts, bits = looked.amounts or NO_AMOUNTS, looked.bits
+        if self._filters.amounts is not None:
+            bits = amounts.from_to(*self._filters.amounts, among=bits)
+        return Window(looked.index, bits, looked.coded, looked.codes or (), amounts), looked.by_name
 
     def _named_in(self, position: int, before: int) -> int:
         named = self._named[position]

@@ -19,7 +19,7 @@ class Window:
     index: int
     bits: int
     coded: Sequence[tuple[int, frozenset[int]]]
-    column: bytes
+    column: Sequence[int]
     amounts: Amounts
 
     def numbers(self, *, descending: bool) -> Iterator[int]:
@@ -42,7 +42,7 @@ class Window:
         return self._few_places(descending=descending)
 
     def _few_places(self, *, descending: bool) -> Iterator[int]:
-        column, last = order_bits.codes_of(self.column), order_layout.WINDOW - 1
+        column, last = self.column, order_layout.WINDOW - 1
         for place in order_bits.places_of(self.bits, descending=descending):
             for bits, codes in self.coded:
                 if column[place] not in codes and not bits >> last - place & 1:

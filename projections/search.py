@@ -236,7 +236,7 @@ def _counted(client: redis.Redis, filters: OrderFilters, count_max: int) -> tupl
     if walk.is_exact:
         for window, by_name in walk.windows():
             for code in STATUS_CODES.values():
-                counts[code] = counts.get(code, 0) + (window.bits & by_name[f"s:{code}"]).bit_count()
+                counts[code] = counts.get(code, 0) + (window.bits & by_name.get(f"s:{code}", 0)).bit_count()
         return walk.position, counts, True
     numbers = list(islice(_numbers(walk, descending=True), count_max + 1))
     return walk.position, _of_documents(walk, numbers[:count_max], check), len(numbers) <= count_max

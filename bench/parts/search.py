@@ -8,6 +8,7 @@ from collections.abc import Callable
 from bench import shop_names
 from bench.order_book import PRODUCTS, STATUSES
 from bench.searching import ORDERS, Question, SearchCell, Shop, Shops
+from ledger.directory.names import Names
 from projections.search import FreeText, OrderFilters
 
 ANY = "search, any combination of filters"
@@ -170,13 +171,18 @@ def _words(shop: Shop, chance: random.Random) -> Question:
             [f"INV-26-{7 * _place(shop, chance):07}"[:12], shop_names.part(name, chance)],
         )
     )
-    return lambda: OrderFilters(words=[_word(shop, each) for each in texts])
+
+    def filters() -> OrderFilters:
+        known = shop.names.now()
+        return OrderFilters(words=[_word(known, each) for each in texts])
+
+    return filters
 
 
-def _word(shop: Shop, text: str) -> FreeText:
+def _word(known: Names, text: str) -> FreeText:
     return FreeText(
         order_ids=[text] if text.isascii() else [],
-        customer_ids=shop.names.matching(text),
+        customer_ids=known.matching(text),
         products=[each for each in PRODUCTS if text in each],
         reference_prefixes=[text],
     )

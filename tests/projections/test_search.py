@@ -18,7 +18,7 @@ from ledger.append import Ledger
 from ledger.database import open_engine
 from ledger.orders import STATUSES, Order
 from ledger.settings import LedgerSettings
-from projections import order_filters, order_layout, order_walk, order_window
+from projections import order_columns, order_filters, order_layout, order_walk, order_window
 from projections import search as search_module
 from projections.drain import drain_once
 from projections.redis_clients import open_redis
@@ -214,7 +214,7 @@ def test_an_order_that_moved_on_between_two_looks_is_not_shown_as_it_was(shop: S
     check = search_module.check_of(OrderFilters(statuses=["placed"]))
     placed = search(shop.client, OrderFilters(statuses=["placed"]), limit=1).orders[0]
 
-    moved = replace(placed, order=placed.order._replace(status="completed"))
+    moved = placed._replace(order=placed.order._replace(status="completed"))
 
     assert check(placed) and not check(moved)
 
@@ -234,3 +234,35 @@ def test_orders_are_read_by_id(shop: Shop) -> None:
     _, found = read_orders(shop.client, [*some_ids, "ord_none"])
 
     assert sorted(found) == sorted(some_ids)
+
+
+def test_orders_are_found_as_they_come(
+    migrated_sqlite: Path, tmp_path: Path, redis_server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process remembers of full windows must not hide what fills them, nor what comes after them."""
+    monkeypatch.setattr(order_layout, "WINDOW", 64)
+    monkeypatch.setattr(order_filters, "LOOKED_MAX", 0)
+    monkeypatch.setattr(order_filters, "SOURCES_MAX", 0)
+    monkeypatch.setattr(order_columns.amounts, "most", 2)
+    path = tmp_path / "ledger.sqlite"
+    copyfile(migrated_sqlite, path)
+    engine = open_engine(f"sqlite:///{path}", LedgerSettings())
+    ledger = Ledger(engine, LedgerSettings())
+    customers: list[str] = []
+    with open_redis(redis_server.url(5)) as client:
+        for number in range(8):
+            customers += fill(ledger, random.Random(number), customers=2, orders=50)
+            while drain_once(engine, client, "orders", 1_000):
+                pass
+            shop = Shop(client, customers, all_orders(engine))
+            for filters in (
+                OrderFilters(amount_min_minor=50, amount_max_minor=5_000),
+                OrderFilters(customer_ids=customers[::2]),
+                OrderFilters(customer_ids=customers[::2], amount_min_minor=51),
+            ):
+                for sort in SORTS:
+                    wanted = brute_force(shop.orders, filters, sort)
+                    assert all_pages(shop, filters, sort, limit=20) == wanted
+                    assert all_pages(shop, filters, sort, limit=500) == wanted
+    ledger.close()
+    engine.dispose()
