@@ -34,7 +34,7 @@ PARTS: dict[str, Callable[[], Sequence[Cell]]] = {
 ON_REQUEST = frozenset({"replay-10m"})
 """Parts that are measured only when they are named."""
 FULL = Method(rounds=5, seconds=3.0, quiet_wait_s=5.0)
-QUICK = Method(rounds=2, seconds=0.8, quiet_wait_s=0.0, quick=True)
+QUICK = Method(rounds=1, seconds=0.8, quiet_wait_s=0.0, quick=True)
 TABLE_COLUMNS_MIN = 160
 _FILE = click.Path(dir_okay=False, path_type=Path)
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
@@ -43,7 +43,7 @@ LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Measure this part; repeatable.")
 @click.option("--cell", "words", multiple=True, help="Measure only cells whose name has these words; repeatable.")
-@click.option("--quick", is_flag=True, help="Two short rounds: under three minutes, and hints only.")
+@click.option("--quick", is_flag=True, help="One short round of the main loads: under three minutes, and hints only.")
 @click.option("--rounds", type=click.IntRange(1, 100), help=f"Rounds a cell. [default: {FULL.rounds}]")
 @click.option("--seconds", type=click.FloatRange(0.1, 600), help=f"Seconds a sample. [default: {FULL.seconds:g}]")
 @click.option(

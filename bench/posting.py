@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.method import Measured, Method, Observation, Progress, quantile_ms, run_rounds
@@ -14,6 +14,7 @@ from bench.server import MeasuredServer, Servers
 from bench.ways import is_installed
 
 WARM_UP_S = 0.5
+ACCOUNTS_QUICK = 2_000
 RAW_POSTS_PER_S_MAX = 80_000
 """How much is made ready for a sample of bare inserts; a faster one ends when it has used that up."""
 
@@ -41,12 +42,13 @@ class PostingCell:
         if method.quick and not self.is_quick:
             measured.missing = dict.fromkeys(self.ways, "not in the quick form")
             return measured
+        cell = replace(self, accounts=min(self.accounts, ACCOUNTS_QUICK)) if method.quick else self
         with contextlib.ExitStack() as stack:
             contestants = []
             for way in self.ways:
                 if way not in missing:
                     progress(f"{self.name}: preparing {way}")
-                    contestants.append(stack.enter_context(contestant(servers.mariadb, self, way)))
+                    contestants.append(stack.enter_context(contestant(servers.mariadb, cell, way)))
             run_rounds(measured, contestants, method, progress)
         return measured
 
@@ -54,8 +56,9 @@ class PostingCell:
 class Posting:
     """A way of posting in its load processes."""
 
-    def __init__(self, cell: PostingCell, way: str, loads: Sequence[LoadProcess]) -> None:
+    def __init__(self, server: MeasuredServer, cell: PostingCell, way: str, loads: Sequence[LoadProcess]) -> None:
         self.way = way
+        self._server = server
         self._cell = cell
         self._loads = loads
         self._posted = 0
@@ -68,12 +71,16 @@ class Posting:
 
     def sample(self, seconds: float) -> Observation:
         """Let all callers post."""
+        commits, syncs = self._server.commits_and_syncs()
         warm_until = time.monotonic() + WARM_UP_S
         for load in self._loads:
             load.send("load", warm_until=warm_until, seconds=seconds)
         answers = [load.receive() for load in self._loads]
         self._posted += sum(answer["posts"] + answer["posts_warming"] for answer in answers)
-        return _observation(answers)
+        commits, syncs = (
+            now - before for now, before in zip(self._server.commits_and_syncs(), (commits, syncs), strict=True)
+        )
+        return _observation(answers, {"syncs": syncs / commits} if commits else {})
 
     def prove(self) -> int:
         """Compare what the books hold with what was answered."""
@@ -99,11 +106,11 @@ def contestant(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[
     with contextlib.ExitStack() as stack:
         loads = [stack.enter_context(LoadProcess(order)) for _ in range(cell.processes)]
         loads[0].ask("create")
-        yield Posting(cell, way, loads)
+        yield Posting(server, cell, way, loads)
     server.drop_database(name)
 
 
-def _observation(answers: Sequence[dict[str, Any]]) -> Observation:
+def _observation(answers: Sequence[dict[str, Any]], more: Mapping[str, float]) -> Observation:
     posts = sum(answer["posts"] for answer in answers)
     waits_us = sorted(wait for answer in answers for wait in answer["waits_us"])
     # Every process sees the same server and machine; the first one's look at them stands for all.
@@ -111,14 +118,9 @@ def _observation(answers: Sequence[dict[str, Any]]) -> Observation:
     own_s = sum(answer["own_s"] for answer in answers)
     others_s = max(0.0, first["machine_s"] - own_s - first["server_s"])
     groups = sum(answer.get("groups", 0) for answer in answers)
-    more = (
-        {
-            "group": sum(answer["commands"] for answer in answers) / groups,
-            "trips": sum(answer["round_trips"] for answer in answers) / groups,
-        }
-        if groups
-        else {}
-    )
+    if groups:
+        commands, trips = (sum(answer[each] for answer in answers) for each in ("commands", "round_trips"))
+        more = {"group": commands / groups, "trips": trips / groups, **more}
     return Observation(
         operations=posts,
         per_s=sum(answer["posts"] / answer["monotonic"] for answer in answers),

@@ -60,6 +60,23 @@ class MeasuredServer:
         """Return the server's version."""
         return str(self.query("SELECT VERSION()")[0][0])
 
+    def commits_and_syncs(self) -> tuple[int, int]:
+        """Return how many transactions the server committed, and how often it flushed logs and data to the disk.
+
+        The binary log is flushed once for each group of commits (``sync_binlog=1``), which no other counter tells.
+        """
+        names = "('BINLOG_COMMITS', 'BINLOG_GROUP_COMMITS', 'INNODB_DATA_FSYNCS')"
+        counted = dict(
+            self.query(
+                "SELECT variable_name, variable_value FROM information_schema.global_status "
+                f"WHERE variable_name IN {names}"
+            )
+        )
+        commits, groups, flushes = (
+            int(counted.get(each, 0)) for each in ("BINLOG_COMMITS", "BINLOG_GROUP_COMMITS", "INNODB_DATA_FSYNCS")
+        )
+        return commits, groups + flushes
+
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows."""
         return self._mariadb.execute(statement)

@@ -45,13 +45,14 @@ class HttpCell:
         if method.quick and not self.in_quick:
             missing = dict.fromkeys(self.ways, LEFT_OUT)
         measured = Measured(name=self.name, ways=self.ways, missing=missing)
+        cell = replace(self, accounts=min(self.accounts, posting.ACCOUNTS_QUICK)) if method.quick else self
         method = replace(method, rounds=min(method.rounds, ROUNDS_MAX), seconds=min(method.seconds, SECONDS_MAX))
         with contextlib.ExitStack() as stack:
             contestants: list[Contestant] = []
             for way in self.ways:
                 if way not in missing:
                     progress(f"{self.name}: preparing {way}")
-                    contestants.append(stack.enter_context(_contestant(servers, self, way)))
+                    contestants.append(stack.enter_context(_contestant(servers, cell, way)))
             if contestants:
                 run_rounds(measured, contestants, method, progress)
         return measured

@@ -38,8 +38,11 @@ def cells() -> list[Cell]:
     streams = [
         StreamCell(name=f"HTTP stream of {size:,} (NDJSON)", kind="ndjson", commands=size) for size in (10_000, 100_000)
     ]
-    imported = StreamCell(name="import of 1,000,000 lines", kind="import", commands=1_000_000, quick_commands=20_000)
-    return [*single, mixed, *batches, *streams, imported]
+    imports = [
+        StreamCell(name="import of 100,000 lines", kind="import", commands=100_000, quick_commands=20_000),
+        StreamCell(name="import of 1,000,000 lines", kind="import", commands=1_000_000),
+    ]
+    return [*single, mixed, *batches, *streams, *imports]
 
 
 def _count(connections: int) -> str:

@@ -11,18 +11,24 @@ PROMISES = ("ledger", "bare ledger")
 def cells() -> list[PostingCell]:
     """Return the loads, the lightest first."""
     spread = [
-        PostingCell(name=f"post, {_count(callers)}, 1 process", ways=WAYS, callers=callers)
+        PostingCell(name=f"post, {_count(callers)}, 1 process", ways=WAYS, callers=callers, is_quick=callers in (1, 64))
         for callers in (1, 16, 32, 64)
     ]
     shared = [
         PostingCell(
-            name=f"post, {callers} callers, 2 processes", ways=WAYS, callers=callers, processes=2, is_quick=callers > 16
+            name=f"post, {callers} callers, 2 processes",
+            ways=WAYS,
+            callers=callers,
+            processes=2,
+            is_quick=callers == 32,
         )
         for callers in (16, 32, 64)
     ]
     hot = [
         PostingCell(name="hot account, 32 callers, 1 process", ways=WAYS, callers=32, accounts=1),
-        PostingCell(name="hot account, 32 callers, 2 processes", ways=WAYS, callers=32, processes=2, accounts=1),
+        PostingCell(
+            name="hot account, 32 callers, 2 processes", ways=WAYS, callers=32, processes=2, accounts=1, is_quick=False
+        ),
     ]
     mixed = [
         PostingCell(
@@ -36,7 +42,7 @@ def cells() -> list[PostingCell]:
         for count in (1, 2)
     ]
     promises = [
-        PostingCell(name="promises, 32 callers, 1 process", ways=PROMISES, callers=32),
+        PostingCell(name="promises, 32 callers, 1 process", ways=PROMISES, callers=32, is_quick=False),
         PostingCell(name="promises, batch of 1,000", ways=PROMISES, batch=1_000, is_quick=False),
     ]
     return [*spread, *shared, *hot, *mixed, *promises]

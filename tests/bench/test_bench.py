@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from bench import command_line, posting, searching
 from bench.aims import AIMS, Aim, verdict
+from bench.ledger_way import LedgerWay
 from bench.method import Measured, Method, Observation, Sample
 from bench.parts import batches
 from bench.parts.posting import PROMISES, WAYS
@@ -230,7 +231,17 @@ def test_searches_are_measured_and_compared_with_looking_at_every_order(
 
 
 def test_the_measured_server_keeps_every_commit() -> None:
-    with measured_servers() as servers:
+    with measured_servers() as servers, servers.mariadb.database() as url:
         ((flushed, synced),) = servers.mariadb.query("SELECT @@innodb_flush_log_at_trx_commit, @@sync_binlog")
+        way = LedgerWay(url, accounts=1, callers=1)
+        way.create()
+        commits_before, syncs_before = servers.mariadb.commits_and_syncs()
+        for number in range(20):
+            way.post(1, f"key-{number}")
+        commits, syncs = servers.mariadb.commits_and_syncs()
+        way.close()
 
     assert (flushed, synced) == (1, 1)
+    assert commits - commits_before == 20
+    # InnoDB's log once and the binary log once; more when the server flushes pages meanwhile.
+    assert syncs - syncs_before >= 2 * 20
