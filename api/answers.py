@@ -18,6 +18,8 @@ from api import errors as requests
 from api.problems import MEDIA_TYPE, headers, problem
 from api.routing import Answer, Call, response
 from api.services import Services
+from api.sessions.cookies import cookie
+from api.sessions.sessions import Current
 from ledger.errors import LedgerError
 from ledger.ids import is_token, new_id
 
@@ -31,12 +33,16 @@ SECURITY_HEADERS = {
 }
 
 
-def install(app: Flask, services: Callable[[], Services]) -> None:
-    """Let the application answer every request in our manner."""
+ErrorPage = Callable[[LedgerError, Call], Answer | None]
+
+
+def install(app: Flask, services: Callable[[], Services], error_page: ErrorPage) -> None:
+    """Let the application answer every request in our manner; `error_page` makes the page of what a page met."""
 
     def as_problem(error: LedgerError, cause: Exception | None = None) -> Response:
         call = g.get("call") or Call(services(), g.request_id, None, {}, {}, None, "")
-        return response(problem_answer(error, call, request.path, cause=cause))
+        answer = problem_answer(error, call, request.path, cause=cause)
+        return response(error_page(error, call) or answer)
 
     def http_exception(error: HTTPException) -> Response:
         if isinstance(error, RequestRedirect):
@@ -59,6 +65,9 @@ def install(app: Flask, services: Callable[[], Services]) -> None:
     @app.after_request
     def finish(answer: Response) -> Response:
         answer.headers["X-Request-Id"] = g.request_id
+        session: Current | None = g.get("session")
+        if session is not None and session.token is not None:
+            answer.headers.add("Set-Cookie", cookie(services().session_settings, session.token))
         if "Content-Security-Policy" not in answer.headers:
             answer.headers.extend(SECURITY_HEADERS)
         services().metrics.observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)

@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import Flask
 
-from api import answers, balances, batches, commands, events, health, money, openapi, orders, searches
+from api import answers, balances, batches, commands, events, health, login, money, openapi, orders, searches, summary
+from api.console import pages
 from api.directory.areas import AREAS as DIRECTORY_AREAS
 from api.routing import Route, register
 from api.services import Once, Services
@@ -20,8 +21,11 @@ AREAS = (
     searches.routes,
     batches.routes,
     balances.routes,
+    summary.routes,
     commands.routes,
     events.routes,
+    login.routes,
+    pages.routes,
     *DIRECTORY_AREAS,
     health.routes,
     openapi.routes,
@@ -48,13 +52,14 @@ def create_app(environment: Mapping[str, str]) -> Flask:
 
     def make() -> Services:
         services = Services(environment)
-        services.description = openapi.describe(declared)
+        # Pages are for people: they are no part of the API.
+        services.description = openapi.describe([each for each in declared if each.tag != pages.routes.tag])
         return services
 
     once = Once(make)
     app.extensions["services"] = once
     declared += register(app, AREAS, once, PERMISSIONS)
-    answers.install(app, once)
+    answers.install(app, once, pages.error_page)
     app.wsgi_app = ShortWay(declared, once, app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
 

@@ -53,6 +53,57 @@ class Unauthenticated(RequestError):
     message = "a valid API key or session is needed"
 
 
+class LoginFailed(RequestError):
+    """Nobody has this name and password, or number and code, or may log in."""
+
+    code = "login-failed"
+    message = "the name and password, or number and code, do not belong together, or the login is closed"
+
+
+class SmsOff(RequestError):
+    """No provider of messages is set up."""
+
+    code = "sms-off"
+    message = "codes by SMS are not set up here; log in by password"
+
+
+class WrongPassword(RequestError):
+    """The password that must be given again is not the user's."""
+
+    code = "wrong-password"
+    message = "this is not your password"
+
+
+class SessionNeeded(RequestError):
+    """Only a person who is logged in can do this, not a machine with a key."""
+
+    code = "session-needed"
+    message = "this is for people who are logged in, not for API keys"
+
+
+class CsrfTokenWrong(RequestError):
+    """A session's request that changes something came without the session's token."""
+
+    code = "csrf-token-wrong"
+    message = "the X-CSRF-Token header does not belong to the session; read csrf_token at /v1/me and send it along"
+
+
+class CrossSite(RequestError):
+    """The browser says that another site made it ask."""
+
+    code = "cross-site"
+    message = "another site made this request; open the page itself"
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyTries(RequestError):
+    """It was tried too often."""
+
+    code = "too-many-tries"
+    message = "too many tries; wait {retry_after_s} seconds"
+    retry_after_s: int
+
+
 @dataclass(eq=False, kw_only=True)
 class Forbidden(RequestError):
     """The principal's role lacks the permission."""

@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import redis
@@ -16,13 +17,21 @@ from flask import Request
 from api.authentication import Authenticator, bearer_token
 from api.currencies import Currencies
 from api.errors import Unauthenticated
+from api.limits import Limits
 from api.metrics import Metrics
+from api.sessions.guard import SessionGuard
+from api.sessions.opening import open_store
+from api.sessions.sessions import Sessions
+from api.sessions.settings import SessionSettings
 from api.settings import ApiSettings
+from api.sms.codes import Codes
+from api.sms.providers import provider_of
+from api.sms.settings import SmsSettings
 from ledger import migrate
 from ledger.append import Ledger
 from ledger.commands import ProductTerms
 from ledger.database import database_url, directory_url, open_engine
-from ledger.directory import products
+from ledger.directory import products, users
 from ledger.directory.access import Principal, Principals
 from ledger.directory.directory import Directory
 from ledger.directory.names import CustomerNames
@@ -60,8 +69,21 @@ class Services:
         self.queue_redis: redis.Redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
         self.waker = Waker(self.queue_redis)
         self.ledger = Ledger(self.engine, self.ledger_settings, after_commit=self.waker.after_commit)
-        self.authenticators: tuple[Authenticator, ...] = (self._by_key,)
+        self.limits = Limits(self.redis)
+        self.session_settings = SessionSettings.from_environment(environment)
+        store = open_store(
+            self.session_settings, client=self.redis, directory=self.directory, data=self.ledger_settings.data
+        )
+        self.sessions = Sessions(store, self.session_settings, partial(users.person, self.directory))
+        # A key is shown on purpose, a cookie comes by itself: with both it is the key's request.
+        self.authenticators: tuple[Authenticator, ...] = (
+            self._by_key,
+            SessionGuard(self.sessions, self.session_settings),
+        )
         self.cursor_key = self._cursor_key()
+        self.sms_settings = SmsSettings.from_environment(environment)
+        provider = provider_of(self.sms_settings)
+        self.codes = Codes(self.redis, self.limits, provider, self.sms_settings, self.cursor_key)
         self.wanted_schema = migrate.head("log")
         self.metrics = Metrics()
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
@@ -92,6 +114,7 @@ class Services:
 
     def close(self) -> None:
         """Commit what waits and close what is open."""
+        self.codes.close()
         self.ledger.close()
         self.waker.close()
         self.engine.dispose()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import phonenumbers
+
 from ledger.settings import integer, read_settings, seconds, setting, text
+
+
+def region(value: str) -> str:
+    """Accept a country that has telephone numbers."""
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"expected a country code of two capital letters such as CN, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,9 @@ class ApiSettings:
         "",
         "seals sessions and list cursors; empty: kept in the data directory by `up`, else new in each process",
         secret=True,
+    )
+    phone_region: str = setting(
+        "PHONE_REGION", region, "CN", "country (ISO 3166) of mobile numbers that name none, such as CN or US"
     )
     api_workers: int = setting("API_WORKERS", integer(1, 64), 1, "processes of the API server")
     api_threads: int = setting("API_THREADS", integer(1, 1_000), 64, "requests one API process works on at a time")

@@ -95,7 +95,7 @@ def _bar_chart(bars: Sequence[tuple[str, float, float | None]], top: int) -> lis
 
 def _panel(curve: Curve, left: int, top: int) -> list[str]:
     first, last = curve.points[0], curve.points[-1]
-    bound = [(point.size, first.unit_us * allowed(first.size, point.size)) for point in curve.points]
+    bound = [(point.size, first.unit_us * allowed(first.size, point.size, curve.unit)) for point in curve.points]
     costs = [point.unit_us for point in curve.points] + [cost for _, cost in bound]
     # At least a decade, so that a flat curve looks flat.
     lowest, highest = min(costs) / 2, max(max(costs) * 2, min(costs) * 10)

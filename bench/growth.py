@@ -14,6 +14,9 @@ SIZE_FROM = 10_000
 TOLERANCE = 1.3
 """What the same unit may cost more in another sample of the same size."""
 
+WHOLES = frozenset({"searches"})
+"""Units that each have everything before them: one may cost n log n. Of others there are n, and all of them together may."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -75,15 +78,16 @@ def growth(curve: Curve) -> Growth:
     first, last = (judged if len(judged) > 1 else curve.points)[0], curve.points[-1]
     return Growth(
         measured=last.unit_us / first.unit_us,
-        allowed=allowed(first.size, last.size),
+        allowed=allowed(first.size, last.size, curve.unit),
         size_from=first.size,
         size_to=last.size,
     )
 
 
-def allowed(size_from: int, size_to: int) -> float:
-    """Return how much dearer a unit becomes when n of them cost n log n."""
-    return math.log(size_to) / math.log(max(2, size_from))
+def allowed(size_from: int, size_to: int, unit: str = "") -> float:
+    """Return how much dearer a unit may become by n log n."""
+    dearer = math.log(size_to) / math.log(max(2, size_from))
+    return dearer * size_to / size_from if unit in WHOLES else dearer
 
 
 def defects(summaries: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 
 from api.serve import serve
 from api.settings import ApiSettings
-from workers.maintenance import run_maintenance
+from orderledger.maintenance import maintain
 from workers.orphans import end_with_parent
 from workers.settings import WorkerSettings
 
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     role, parent = arguments
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
     if role == MAINTENANCE:
-        return run_maintenance(os.environ)
+        return maintain(os.environ)
     settings = ApiSettings.from_environment(os.environ)
     return serve(settings.host, settings.port, settings.api_workers)
 

@@ -109,10 +109,10 @@ def agent_worker() -> None:
 def maintenance_worker() -> None:
     """Find what lost wake-ups and crashes left undone."""
     from orderledger.logs import configure_logs
-    from workers.maintenance import run_maintenance
+    from orderledger.maintenance import maintain
 
     configure_logs()
-    sys.exit(run_maintenance(_environment()))
+    sys.exit(maintain(_environment()))
 
 
 # -- the databases -------------------------------------------------------------------------------------------------
@@ -167,6 +167,22 @@ def db_grants(user: str, host: str, database: str | None, directory: str | None)
 
 
 # -- access --------------------------------------------------------------------------------------------------------
+
+
+@group.command("bootstrap-admin")
+@click.option("--username", required=True, help="The first administrator's username.")
+def bootstrap_admin(username: str) -> None:
+    """Make the first administrator; the password comes from a prompt, or from standard input. Once only."""
+    from ledger.directory import users
+    from orderledger.opening import opened_directory
+
+    if sys.stdin.isatty():
+        password = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    with opened_directory(_environment()) as directory:
+        made = users.bootstrap(directory, username, password)
+    _say(f"{made['username']} is an administrator now; log in with that name and the password")
 
 
 @group.group("api-key")

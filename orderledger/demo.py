@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ledger import log
 from ledger.append import Ledger
@@ -19,12 +20,13 @@ from ledger.commands import (
     StartOrder,
 )
 from ledger.database import database_url, directory_url, open_engine
-from ledger.directory import access, customers, levels, products
+from ledger.directory import access, customers, levels, passwords, products, users
 from ledger.directory.customers import Asker
 from ledger.directory.directory import Directory
+from ledger.errors import BadSetting
 from ledger.ids import new_id
 from ledger.reading import read
-from ledger.settings import LedgerSettings, read_settings
+from ledger.settings import PREFIX, LedgerSettings, read_settings
 from ledger.submission import Submission
 from orderledger.settings import CommandSettings
 
@@ -45,11 +47,31 @@ PRODUCTS = (
     ("print-card", "名片印刷 · Business cards", "0.28", ((1_000, "0.21"),), {"delay_s": 5, "deliver_percent": 90}),
     ("survey", "问卷样本 · Survey answers", "1.20", (), {"delay_s": 86_000}),
 )
+LOGINS = (
+    ("admin", "admin", "Ada Admin", "+8613800000001"),
+    ("operator", "operator", "Otto Operator", "+8613800000002"),
+    ("auditor", "auditor", "Ines Auditor", "+8613800000003"),
+    ("customer", "customer", "王芳", "+8613800000004"),
+)
+"""Username, role, name and number; the customer's is the first customer's."""
 STORIES = ("placed", "executing", "completed", "partly", "failed", "cancelled", "needs_review")
 
 
-def fill(environment: Mapping[str, str], say: Callable[[str], None]) -> str | None:
-    """Fill an empty ledger and return the secret of an API key for it; None when the ledger is not empty."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to get at the demonstration: an administrator's API key, and the password of all logins."""
+
+    api_key: str
+    password: str
+
+
+def fill(environment: Mapping[str, str], say: Callable[[str], None]) -> Access | None:
+    """Fill an empty ledger and return how to get at it; None when the ledger is not empty. Raises BadSetting."""
+    wanted = read_settings(CommandSettings, environment)
+    password = wanted.demo_password or passwords.generated()
+    problem = passwords.problem_of(password)
+    if problem is not None:
+        raise BadSetting(variable=f"{PREFIX}DEMO_PASSWORD", problem=problem)
     settings = read_settings(LedgerSettings, environment)
     engine = open_engine(database_url(settings), settings)
     directory = Directory(open_engine(directory_url(settings), settings))
@@ -59,20 +81,33 @@ def fill(environment: Mapping[str, str], say: Callable[[str], None]) -> str | No
             return None
         ledger = Ledger(engine, settings)
         try:
-            _fill(directory, ledger)
+            customer_id = _fill(directory, ledger)
         finally:
             ledger.close()
-        wanted = (
-            read_settings(CommandSettings, environment).demo_api_key or f"{access.PREFIX}{secrets.token_urlsafe(32)}"
+        secret = wanted.demo_api_key or f"{access.PREFIX}{secrets.token_urlsafe(32)}"
+        access.create_api_keys(directory, [{"name": "demo", "role": "admin", "secret": secret}])
+        users.create(
+            directory,
+            [
+                {
+                    "username": username,
+                    "role": role,
+                    "name": name,
+                    "mobile": mobile,
+                    "password": password,
+                    "customer_id": customer_id if role == users.CUSTOMER_ROLE else None,
+                }
+                for username, role, name, mobile in LOGINS
+            ],
         )
-        access.create_api_keys(directory, [{"name": "demo", "role": "admin", "secret": wanted}])
-        return wanted
+        return Access(api_key=secret, password=password)
     finally:
         engine.dispose()
         directory.engine.dispose()
 
 
-def _fill(directory: Directory, ledger: Ledger) -> None:
+def _fill(directory: Directory, ledger: Ledger) -> str:
+    """Fill the ledger and return the first customer's id."""
     level_ids = [
         level["id"]
         for level in levels.create(directory, [{"name": name, "discount_percent": percent} for name, percent in LEVELS])
@@ -109,6 +144,7 @@ def _fill(directory: Directory, ledger: Ledger) -> None:
     _append(ledger, [Deduct(account_id=customer_ids[1], amount_minor=2_000, currency="CNY", reference="monthly fee")])
     for index, story in enumerate(STORIES * 2):
         _append(ledger, _order(directory, customer_ids[index % len(customer_ids)], index, story))
+    return str(customer_ids[0])
 
 
 def _order(directory: Directory, customer_id: str, index: int, story: str) -> Sequence[Command]:

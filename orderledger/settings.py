@@ -18,3 +18,10 @@ class CommandSettings:
         "secret of the API key that `up --demo` makes; empty: one is generated and printed",
         secret=True,
     )
+    demo_password: str = setting(
+        "DEMO_PASSWORD",
+        text,
+        "",
+        "password of the logins that `up --demo` makes; empty: one is generated and printed",
+        secret=True,
+    )

@@ -11,7 +11,9 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from api.sessions.settings import SessionSettings
 from api.settings import ApiSettings
+from api.sms.settings import SmsSettings
 from ledger.database import database_url
 from ledger.migrate import upgrade
 from ledger.settings import PREFIX, Declaration, LedgerSettings, declarations, read_settings, refuse_unknown_settings
@@ -20,7 +22,15 @@ from orderledger.settings import CommandSettings
 from projections.settings import ProjectionSettings
 from workers.settings import WorkerSettings
 
-SETTINGS_CLASSES = (LedgerSettings, ProjectionSettings, WorkerSettings, ApiSettings, CommandSettings)
+SETTINGS_CLASSES = (
+    LedgerSettings,
+    ProjectionSettings,
+    WorkerSettings,
+    ApiSettings,
+    SessionSettings,
+    SmsSettings,
+    CommandSettings,
+)
 SECRET_FILE = "secret-key"
 
 

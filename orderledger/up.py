@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
@@ -46,6 +47,10 @@ def up(
     if port is not None:
         wanted[PREFIX + "PORT"] = str(port)
     wanted.setdefault(PREFIX + "EXECUTOR_ALLOW_PRIVATE", "true")
+    wanted.setdefault(PREFIX + "SMS_PROVIDER", "console")
+    if _is_loopback(ApiSettings.from_environment(wanted).host):
+        # On one's own machine there is no HTTPS, and nobody in between.
+        wanted.setdefault(PREFIX + "SESSION_COOKIE_SECURE", "false")
     brings_redis = uses_embedded_redis(wanted)
     completed = prepare(wanted, data=data)
     settings = ApiSettings.from_environment(completed)
@@ -55,9 +60,9 @@ def up(
             stack.enter_context(_embedded_redis(Path(completed[PREFIX + "DATA"])))
         migrate(completed)
         address = f"http://{_shown(settings.host)}:{completed[PREFIX + 'PORT']}"
-        secret = demo.fill(completed, say) if with_demo else None
+        access = demo.fill(completed, say) if with_demo else None
         stop = threading.Event()
-        threading.Thread(target=_announce, args=(address, secret, stop, say), daemon=True).start()
+        threading.Thread(target=_announce, args=(address, access, stop, say), daemon=True).start()
         return run_supervisor(
             _children(completed),
             environment=completed,
@@ -103,7 +108,7 @@ def _children(completed: Mapping[str, str]) -> list[Child]:
     ]
 
 
-def _announce(address: str, secret: str | None, stop: threading.Event, say: Say) -> None:
+def _announce(address: str, access: demo.Access | None, stop: threading.Event, say: Say) -> None:
     ends_at_s = time.monotonic() + READY_S_MAX
     while not stop.wait(LOOK_INTERVAL_S):
         if _answers(f"{address}/healthz"):
@@ -112,9 +117,11 @@ def _announce(address: str, secret: str | None, stop: threading.Event, say: Say)
             say(f"the API did not answer at {address} within {READY_S_MAX:g} s; see the messages above")
             return
     say(f"orderledger is ready at {address} (API page: {address}/docs); Ctrl-C stops everything")
-    if secret is not None:
-        say(f"demo API key (role admin): {secret}")
-        say(f'try: curl -H "Authorization: Bearer {secret}" {address}/v1/customers')
+    if access is not None:
+        names = ", ".join(username for username, *_ in demo.LOGINS)
+        say(f"demo logins: {names}; the password of each is {access.password}")
+        say(f"demo API key (role admin): {access.api_key}")
+        say(f'try: curl -H "Authorization: Bearer {access.api_key}" {address}/v1/customers')
 
 
 def _answers(url: str) -> bool:
@@ -122,6 +129,13 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=1) as answer:
             return isinstance(json.load(answer), dict)
     except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
         return False
 
 

@@ -1,4 +1,4 @@
-"""The directory over HTTP: customers, levels, products, roles and API keys, all served by one kind of resource.
+"""The directory over HTTP: customers, levels, products, roles, API keys and users, all served by one kind of resource.
 
 Each module of one has its ROUTES; api.directory.areas has them all.
 """

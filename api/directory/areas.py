@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from api.directory import api_keys, customers, levels, products, roles
+from api.directory import api_keys, customers, levels, products, roles, users
 
-AREAS = (customers.ROUTES, levels.ROUTES, products.ROUTES, roles.ROUTES, api_keys.ROUTES)
+AREAS = (customers.ROUTES, levels.ROUTES, products.ROUTES, roles.ROUTES, api_keys.ROUTES, users.ROUTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -22,6 +22,7 @@ from api.directory.fields import (
     WholeNumber,
     credit_limit,
 )
+from ledger.directory import passwords
 from ledger.directory.customers import STATUSES
 from ledger.directory.permissions import PERMISSIONS
 from ledger.executor_settings import validate_settings
@@ -33,6 +34,8 @@ NAME_LENGTH_MAX = 200
 ROLE_NAME_LENGTH_MAX = 64
 MOBILE_LENGTH_MAX = 32
 EXECUTOR_LENGTH_MAX = 40
+USERNAME_LENGTH_MAX = 64
+LOCALES = ("en", "zh")
 TIERS_MAX = 50
 SETTINGS_LENGTH_MAX = 10_000
 _MOST_DECIMALS = currency("CLF")
@@ -209,6 +212,71 @@ class ApiKeyCreated(ApiKeyShown):
     """A new key with its secret, shown this once."""
 
     key = fields.String()
+
+
+class Password(fields.String):
+    """A new password."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(
+            metadata={"minLength": passwords.LENGTH_MIN, "maxLength": passwords.LENGTH_MAX, "format": "password"},
+            load_only=True,
+            **more,
+        )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> str:
+        problem = "expected a text" if not isinstance(value, str) else passwords.problem_of(value)
+        if problem is not None:
+            raise ValidationError(problem)
+        return cast(str, value)
+
+
+class UserChanges(Contents):
+    """What may change of a user; its customer stays, its password has a route of its own."""
+
+    username = Text(USERNAME_LENGTH_MAX, required=True)
+    name = Text(NAME_LENGTH_MAX, allow_none=True)
+    mobile = Text(MOBILE_LENGTH_MAX, allow_none=True)
+    role = Text(ROLE_NAME_LENGTH_MAX, required=True)
+    locale = OneOf(*LOCALES, allow_none=True)
+    active = Flag()
+
+
+class UserContents(Contents):
+    """A new user; one of the role customer needs its customer, one without a password logs in by its number."""
+
+    username = Text(USERNAME_LENGTH_MAX, required=True)
+    name = Text(NAME_LENGTH_MAX, allow_none=True)
+    mobile = Text(MOBILE_LENGTH_MAX, allow_none=True)
+    role = Text(ROLE_NAME_LENGTH_MAX, required=True)
+    customer_id = Token(ID_LENGTH, allow_none=True)
+    locale = OneOf(*LOCALES, allow_none=True)
+    password = Password(allow_none=True)
+
+
+class UserShown(Shown):
+    """A user, without its password."""
+
+    username = fields.String()
+    name = fields.String(allow_none=True)
+    mobile = fields.String(allow_none=True)
+    role = fields.String()
+    customer_id = fields.String(allow_none=True)
+    locale = fields.String(allow_none=True)
+    has_password = fields.Boolean()
+    active = fields.Boolean()
+
+
+class NewPassword(StrictSchema):
+    """A new password for somebody else; without one it is generated."""
+
+    password = Password(allow_none=True)
+
+
+class NewPasswordShown(Schema):
+    """The new password, told this once."""
+
+    password = fields.String()
 
 
 def executor_problems(executor: str, settings: Mapping[str, Any]) -> dict[str, Any]:

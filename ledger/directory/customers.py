@@ -18,7 +18,7 @@ from ledger.directory.in_step import INLINE_CUSTOMERS_MAX as INLINE_CUSTOMERS_MA
 from ledger.directory.in_step import Asker as Asker
 from ledger.directory.in_step import reconcile as reconcile
 from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
-from ledger.directory.models import ApiKey, Customer, DirectoryState, Level
+from ledger.directory.models import ApiKey, Customer, DirectoryState, Level, User
 from ledger.errors import BadMoney, OutcomeUnknown, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import codes_with_exponent, currency, format_amount, parse_amount
@@ -200,7 +200,7 @@ def delete(
 
 
 def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) -> None:
-    """Remove a customer's personal data for good, deactivate it and end its API keys; doing it again changes nothing.
+    """Remove a customer's personal data for good, deactivate it, end its API keys and its login; doing it again changes nothing.
 
     The row stays, so that its id goes on to mean nobody else. The log's `customer.erased` and the erasable details are
     the caller's. Raises DirectoryNotFound.
@@ -213,6 +213,7 @@ def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) 
             row.status, row.in_step = DEACTIVATED, False
             touch(row)
         session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
+        session.execute(sa.delete(User).where(User.customer_id == customer_id))
     _follow(directory, ledger, [customer_id], asker)
 
 

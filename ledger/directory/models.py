@@ -121,6 +121,38 @@ class ApiKey(Versioned, Base):
     customer: Mapped[Customer | None] = relationship(lazy="raise", passive_deletes=True)
 
 
+class User(Versioned, Base):
+    """A person who logs in, by `username` (folded) and password or by `mobile` and a code; a customer has one at most.
+
+    `epoch` is raised to end all of the user's sessions.
+    """
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(token(ID_LENGTH), primary_key=True)
+    username: Mapped[str] = mapped_column(human(64), unique=True)
+    name: Mapped[str | None] = mapped_column(human(NAME_LENGTH))
+    mobile: Mapped[str | None] = mapped_column(token(16), unique=True)
+    role_id: Mapped[str] = mapped_column(sa.ForeignKey("roles.id", ondelete="RESTRICT"))
+    customer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("customers.id", ondelete="CASCADE"), unique=True)
+    password_hash: Mapped[str | None] = mapped_column(sa.String(200))
+    locale: Mapped[str | None] = mapped_column(token(8))
+    active: Mapped[bool] = mapped_column(sa.SmallInteger)
+    epoch: Mapped[int] = mapped_column(sa.Integer)
+    role: Mapped[Role] = relationship(lazy="raise")
+    customer: Mapped[Customer | None] = relationship(lazy="raise", passive_deletes=True)
+
+
+class UserSession(Base):
+    """A session, where the database keeps them: the hash of its id, and the rest as JSON."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (sa.Index(None, "user_id"), sa.Index(None, "ends_at_us"))
+    digest: Mapped[bytes] = mapped_column(binary(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(token(ID_LENGTH))
+    ends_at_us: Mapped[int] = mapped_column(sa.BigInteger)
+    data: Mapped[str] = mapped_column(long_text())
+
+
 class DirectoryState(Base):
     """One row: `name_changes` counts the changes of customer names, so that readers know when to read them again."""
 

@@ -10,6 +10,8 @@ PERMISSIONS: dict[str, str] = {
     "levels.write": "create, change and delete levels",
     "products.read": "see products",
     "products.write": "create, change and delete products",
+    "users.read": "see users",
+    "users.write": "create, change and delete users, and reset their passwords",
     "roles.read": "see roles and their permissions",
     "roles.write": "create, change and delete roles",
     "api_keys.read": "see API keys (never their secrets)",
@@ -32,7 +34,15 @@ PERMISSIONS: dict[str, str] = {
 """Every permission, with what it allows."""
 
 _READS = frozenset(name for name in PERMISSIONS if name.endswith(".read"))
-_OPERATOR = frozenset(PERMISSIONS) - {"roles.write", "api_keys.read", "api_keys.write", "events.read", "roles.read"}
+_OPERATOR = frozenset(PERMISSIONS) - {
+    "roles.write",
+    "api_keys.read",
+    "api_keys.write",
+    "events.read",
+    "roles.read",
+    "users.read",
+    "users.write",
+}
 _CUSTOMER = frozenset(
     {
         "orders.place",
@@ -52,6 +62,8 @@ BINDABLE = frozenset(PERMISSIONS) - {
     "customers.delete",
     "levels.write",
     "products.write",
+    "users.read",
+    "users.write",
     "roles.read",
     "roles.write",
     "api_keys.write",
@@ -62,7 +74,7 @@ BINDABLE = frozenset(PERMISSIONS) - {
 ROLES: dict[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "operator": _OPERATOR,
-    "auditor": _READS - {"api_keys.read"},
+    "auditor": _READS - {"api_keys.read", "users.read"},
     "customer": _CUSTOMER,
 }
 """The roles that come ready."""

@@ -11,7 +11,7 @@ from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
-from ledger.directory.models import ApiKey, Role, RolePermission
+from ledger.directory.models import ApiKey, Role, RolePermission, User
 from ledger.directory.permissions import PERMISSIONS
 from ledger.ids import new_id
 
@@ -81,7 +81,7 @@ def change(
 
 
 def delete(directory: Directory, role_id: str, *, revision: int | None = None) -> None:
-    """Delete a role of one's own that no key has. Raises DirectoryNotFound, RevisionMismatch, InUse."""
+    """Delete a role of one's own that no key or user has. Raises DirectoryNotFound, RevisionMismatch, InUse."""
     with directory.writing() as session:
         row = find(session, Role, KIND, role_id, revision=revision, lock=True)
         if row.builtin:
@@ -89,6 +89,9 @@ def delete(directory: Directory, role_id: str, *, revision: int | None = None) -
         count = session.scalar(sa.select(sa.func.count()).where(ApiKey.role_id == role_id))
         if count:
             raise InUse(kind=KIND, reason=f"{count} API keys have it")
+        count = session.scalar(sa.select(sa.func.count()).where(User.role_id == role_id))
+        if count:
+            raise InUse(kind=KIND, reason=f"{count} users have it")
         session.delete(row)
 
 

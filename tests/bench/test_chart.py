@@ -77,6 +77,11 @@ def test_n_log_n_lets_a_unit_cost_half_as_much_again_from_ten_thousand_to_a_mill
     assert defects(growing((10_000, 100.0), (1_000_000, 150.0))) == []
 
 
+def test_one_search_has_everything_before_it_and_may_cost_as_much() -> None:
+    assert allowed(10_000, 1_000_000, "searches") == pytest.approx(150)
+    assert allowed(10_000, 1_000_000, "orders") == pytest.approx(1.5)
+
+
 def test_what_grows_faster_than_n_log_n_is_reported() -> None:
     (line,) = defects(growing((10_000, 100.0), (100_000, 150.0), (1_000_000, 300.0)))
 

@@ -1,0 +1,106 @@
+// Forms: what was typed as the API wants it, and what is wrong beside the field that it is about.
+
+import { Problem, read } from "./api.js";
+import { all, el, one } from "./dom.js";
+import { t } from "./words.js";
+
+const LINES = {
+  tiers: (text) => text.split("\n").map((line) => line.trim().split(/\s+/)).filter(([first]) => first).map(([quantity, price]) => ({ from_quantity: Number(quantity), unit_price: price ?? "" })),
+};
+
+export function contents(form) {
+  const found = {};
+  for (const input of form.elements) {
+    if (!input.name || input.disabled) continue;
+    if (input.type === "checkbox" && input.hasAttribute("value")) {
+      found[input.name] ??= [];
+      if (input.checked) found[input.name].push(input.value);
+    } else if (input.type === "checkbox") found[input.name] = input.checked;
+    else if (input.name in LINES) found[input.name] = LINES[input.name](input.value);
+    else if (input.name === "executor_settings") {
+      if (input.value.trim()) found[input.name] = parsed(input);
+    } else if (input.value.trim() === "") continue;
+    else if (input.type === "number") found[input.name] = Number(input.value);
+    else found[input.name] = input.type === "password" ? input.value : input.value.trim();
+  }
+  return found;
+}
+
+function parsed(input) {
+  try {
+    return JSON.parse(input.value);
+  } catch {
+    throw new Problem({ detail: t("This is not JSON."), errors: [{ pointer: `/${input.name}`, detail: t("This is not JSON.") }] });
+  }
+}
+
+export function fill(form, row) {
+  for (const input of form.elements) {
+    if (!input.name) continue;
+    const value = row[input.name];
+    if (input.type === "checkbox" && input.hasAttribute("value")) input.checked = (value ?? []).includes(input.value);
+    else if (input.type === "checkbox") input.checked = value ?? input.defaultChecked;
+    else if (input.name === "tiers") input.value = (value ?? []).map((each) => `${each.from_quantity} ${each.unit_price}`).join("\n");
+    else if (input.name === "executor_settings") input.value = value && Object.keys(value).length ? JSON.stringify(value) : "";
+    else input.value = value ?? (row.id ? "" : input.defaultValue ?? "");
+  }
+}
+
+export function clear(form) {
+  for (const box of all(".wrong", form)) box.textContent = "";
+  for (const input of form.elements) input.removeAttribute?.("aria-invalid");
+}
+
+export function complain(form, problem) {
+  if (!(problem instanceof Problem)) throw problem;
+  let placed = 0;
+  for (const { pointer, detail } of problem.errors) {
+    const name = (pointer ?? "").split("/")[1];
+    const box = name && one(`[data-wrong="${CSS.escape(name)}"]`, form);
+    if (!box) continue;
+    box.textContent = ` ${detail}`;
+    form.elements[name]?.setAttribute?.("aria-invalid", "true");
+    placed += 1;
+  }
+  const rest = problem.errors.slice(placed).map((each) => each.detail).join("; ");
+  one("[data-problem]", form).textContent = placed === 0 ? rest || problem.message : "";
+  if (placed) one("[aria-invalid=true]", form)?.focus();
+}
+
+// Sends a form by `send(contents)`; a second press while the first is on its way does nothing.
+export function onSubmit(form, send) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = one("[type=submit]", form);
+    if (button.disabled) return;
+    button.disabled = true;
+    clear(form);
+    try {
+      await send(contents(form));
+    } catch (problem) {
+      complain(form, problem);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+export function open(id, row = {}) {
+  const dialog = document.getElementById(id), form = one("form", dialog);
+  clear(form);
+  fill(form, row);
+  one("[data-cancel]", dialog).onclick = () => dialog.close();
+  dialog.showModal();
+  return dialog;
+}
+
+// Selects whose choices the API has: `/v1/levels` gives names under ids, `/v1/roles#name` what the part after # says.
+export async function fillSelects(root = document) {
+  await Promise.all(
+    all("select[data-source]", root).map(async (select) => {
+      const [path, value = "id"] = select.dataset.source.split("#");
+      const { data } = await read(`${path}${path.includes("?") ? "&" : "?"}limit=200`);
+      select.append(...data.map((each) => el("option", { value: each[value] }, value === "sku" ? `${each.sku} · ${each.name}` : each.name)));
+    }),
+  );
+}

@@ -1,0 +1,127 @@
+"""The whole service in real processes, and Debian's Chromium in front of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from browser import PASSWORD
+from running_service import Client, Service, running
+from servers import PrivateRedis
+
+WAIT_MS = 15_000
+
+
+@dataclass(slots=True)
+class Console:
+    """A running service with an administrator's API key, and the users that tests made."""
+
+    service: Service
+    admin: Client
+    users: set[str] = field(default_factory=set)
+
+    def user(self, username: str, role: str, **more: object) -> None:
+        """Make a user with PASSWORD unless it is there."""
+        if username not in self.users:
+            content = {"username": username, "role": role, "password": PASSWORD, **more}
+            answer = self.admin.post("/v1/users", content)
+            assert answer.status == 201, answer.body
+            self.users.add(username)
+
+
+@pytest.fixture(scope="session")
+def redis_of_console() -> Iterator[PrivateRedis]:
+    """A Redis of its own: that of the other tests is emptied again and again."""
+    with PrivateRedis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def console(tmp_path_factory: pytest.TempPathFactory, redis_of_console: PrivateRedis) -> Iterator[Console]:
+    """A service on SQLite and Redis."""
+    folder = tmp_path_factory.mktemp("console")
+    environment = {
+        "ORDERLEDGER_DATABASE_URL": f"sqlite:///{folder / 'ledger.sqlite'}",
+        "ORDERLEDGER_REDIS_URL": redis_of_console.url(),
+        "ORDERLEDGER_SESSION_COOKIE_SECURE": "false",
+        "ORDERLEDGER_SECRET_KEY": "of the browser tests",
+        "ORDERLEDGER_SMS_PROVIDER": "console",
+        "ORDERLEDGER_DATA": str(folder),
+    }
+    with running(environment) as service:
+        made = Console(service, service.client())
+        for role in ("admin", "operator", "auditor"):
+            made.user(role, role)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium: apt-get install chromium fonts-noto-cjk")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass(slots=True)
+class Window:
+    """A person's browser window; what its pages complained of is in `complaints`."""
+
+    page: Page
+    context: BrowserContext
+    address: str
+    complaints: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Page:
+        """Open a page and wait until it has asked all it wants."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+    def log_in(self, username: str, password: str = PASSWORD) -> Page:
+        """Log in by password."""
+        page = self.go("/login")
+        page.fill("#by-password [name=username]", username)
+        page.fill("#by-password [name=password]", password)
+        page.click("#by-password [type=submit]")
+        page.wait_for_selector("[data-log-out]")
+        page.wait_for_load_state("networkidle")
+        return page
+
+
+@pytest.fixture
+def window(console: Console, chromium: Browser) -> Iterator[Callable[..., Window]]:
+    """Opens windows, each with cookies of its own; at the end no page may have complained."""
+    opened: list[Window] = []
+
+    def open_window(*, language: str = "en", width: int = 1_280, height: int = 900) -> Window:
+        context = chromium.new_context(
+            locale="zh-CN" if language == "zh" else "en-GB", viewport={"width": width, "height": height}
+        )
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        made = Window(page, context, console.service.address)
+
+        def note(message: ConsoleMessage) -> None:
+            # The browser notes every answer of 400 and above; what matters of these the tests look at.
+            if message.type == "error" and "Failed to load resource" not in message.text:
+                made.complaints.append(message.text)
+
+        page.on("console", note)
+        page.on("pageerror", lambda error: made.complaints.append(str(error)))
+        opened.append(made)
+        return made
+
+    yield open_window
+    complaints = [each for made in opened for each in made.complaints]
+    for made in opened:
+        made.context.close()
+    assert complaints == []

@@ -1,0 +1,134 @@
+"""Every page passes axe's serious rules in both languages, on a telephone and on a desk; nothing typed is ever executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from console.conftest import Console, Window
+
+Open = Callable[..., Window]
+SERIOUS = {"serious", "critical"}
+WIDTHS = (375, 1_280)
+STAFF_PAGES = (
+    "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/users",
+    "/roles", "/api-keys", "/place", "/account", "/nowhere",
+)  # fmt: skip
+DIALOGS = ("/customers", "/levels", "/products", "/users", "/roles", "/api-keys")
+NASTY = (
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+    '"><svg onload=window.pwned=1>',
+    "'-window.pwned=1-'",
+    "{{7*7}}{% raw %}",
+    "javascript:window.pwned=1",
+    "</title><script>window.pwned=1</script>",
+    "${window.pwned=1}",
+    "<a href=javascript:window.pwned=1>x</a>",
+    "\u202e<b>evil</b>",
+)
+
+
+@pytest.fixture(scope="module")
+def shop(console: Console) -> dict[str, str]:
+    """A customer with an order, its login, and nasty names everywhere."""
+    admin = console.admin
+    ids: dict[str, str] = {}
+    for number, text in enumerate(NASTY):
+        level = admin.post("/v1/levels", {"name": f"{text} {number}", "discount_percent": "90"})
+        assert level.status == 201, level.body
+        customer = admin.post("/v1/customers", {"name": text, "contact": text, "level_id": level.body["id"]})
+        assert customer.status == 201, customer.body
+        product = {"sku": f"sku{number}", "name": text, "unit_price": "0.10", "executor": "simulated"}
+        assert admin.post("/v1/products", product).status == 201
+        customer_id = customer.body["id"]
+        recharge = {"amount": "10.00", "reference": text, "memo": text}
+        assert admin.post(f"/v1/customers/{customer_id}/recharges", recharge).status == 201
+        order = {"customer_id": customer_id, "product": f"sku{number}", "quantity": 1, "reference": text}
+        ids["order"] = admin.post("/v1/orders", order).body["order"]["id"]
+        ids["customer"] = customer_id
+        role = admin.post("/v1/roles", {"name": f"{text}{number}", "permissions": ["levels.read"]})
+        assert role.status == 201, role.body
+        assert admin.post("/v1/api-keys", {"name": text, "role": role.body["name"]}).status == 201
+        console.user(f"{text}{number}", role.body["name"], name=text)
+    console.user("owner", "customer", customer_id=ids["customer"], name=NASTY[0])
+    console.service.wait_until(console.service.caught_up)
+    return ids
+
+
+def findings(window: Window) -> list[str]:
+    found = Axe().run(window.page).response["violations"]
+    return [
+        f"{window.page.url} {each['id']}: {each['nodes'][0]['html'][:120]}"
+        for each in found
+        if each["impact"] in SERIOUS
+    ]
+
+
+def looked_at(window: Window, path: str) -> list[str]:
+    """Return what is wrong with the page as it is, on a desk and on a telephone; it must fit and have executed nothing."""
+    found = []
+    for width in WIDTHS:
+        window.page.set_viewport_size({"width": width, "height": 900})
+        found += findings(window)
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than {width}"
+    assert window.page.evaluate("window.pwned") is None, path
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.timeout(400)
+def test_every_page_is_accessible_and_executes_nothing(
+    console: Console, window: Open, shop: dict[str, str], language: str
+) -> None:
+    found: list[str] = []
+    staff = window(language=language)
+    staff.go("/login")
+    found += looked_at(staff, "/login")
+    staff.log_in("admin")
+    for path in (*STAFF_PAGES, f"/customers/{shop['customer']}", f"/orders/{shop['order']}"):
+        page = staff.go(path)
+        found += looked_at(staff, path)
+        assert page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
+        if path in DIALOGS:
+            page.click("[data-open=editor]")
+            found += looked_at(staff, path)
+    customer = window(language=language)
+    customer.log_in("owner")
+    for path in ("/", "/place", "/orders", "/transactions", "/account"):
+        customer.go(path)
+        found += looked_at(customer, path)
+
+    assert found == []
+
+
+def test_a_page_can_be_worked_by_the_keyboard_alone(console: Console, window: Open) -> None:
+    person = window()
+    page = person.go("/login")
+    page.focus("#by-password [name=username]")
+    page.keyboard.type("admin")
+    page.keyboard.press("Tab")
+    page.keyboard.type("correct horse battery")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-log-out]")
+    person.go("/levels")
+    page.focus("[data-open=editor]")
+    page.keyboard.press("Enter")
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.type("80")
+    page.keyboard.press("Enter")
+
+    page.wait_for_selector("text=By keyboard")
+
+
+def test_dark_and_light_are_remembered(console: Console, window: Open) -> None:
+    person = window()
+    page = person.go("/login")
+    before = page.evaluate("document.documentElement.dataset.bsTheme")
+    page.click("[data-theme-switch]")
+    person.go("/login")
+
+    assert {before, page.evaluate("document.documentElement.dataset.bsTheme")} == {"light", "dark"}

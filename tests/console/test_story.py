@@ -1,0 +1,170 @@
+"""The whole story in a browser: set up, recharge, order, cancel, execution, audit, a changed role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from console.conftest import Console, Window
+
+Open = Callable[..., Window]
+
+
+def fill(page: Page, dialog: str, **values: str) -> None:
+    for name, value in values.items():
+        page.fill(f"#{dialog} [name={name}]", value)
+    page.click(f"#{dialog} [type=submit]")
+
+
+def test_from_the_first_level_to_the_audit(console: Console, window: Open) -> None:
+    admin = window()
+    page = admin.log_in("admin")
+
+    # A level, a customer of it, two products, money.
+    page.click("nav >> text=Levels")
+    page.click("text=New level")
+    fill(page, "editor", name="Friends", discount_percent="90")
+    expect(page.locator("tbody")).to_contain_text("Friends")
+    page.click("nav >> text=Customers")
+    page.click("text=New customer")
+    page.select_option("#editor [name=level_id]", label="Friends")
+    fill(page, "editor", name="赵敏 Zhao Min")
+    expect(page.locator("#name")).to_have_text("赵敏 Zhao Min")
+    customer_id = page.url.rsplit("/", 1)[1]
+    for sku, delay in (("hello", "0"), ("slow", "3600")):
+        admin.go("/products")
+        page.click("text=New product")
+        page.fill("#editor [name=executor_settings]", f'{{"delay_s": {delay}}}')
+        fill(page, "editor", sku=sku, name=sku.title(), unit_price="0.10")
+        expect(page.locator("tbody")).to_contain_text(sku)
+    admin.go(f"/customers/{customer_id}")
+    page.click("text=Recharge")
+    fill(page, "move", amount="100.00", reference="first")
+    expect(page.locator("#preview")).to_contain_text("0.00 CNY")
+    expect(page.locator("#preview")).to_contain_text("100.00 CNY")
+    page.click("#confirm [type=submit]")
+    expect(page.locator("#balance")).to_contain_text("100.00 CNY")
+    expect(page.locator("tbody")).to_contain_text("first")
+
+    # The customer orders at its level's price, and sees the agent complete the order.
+    console.user("zhao", "customer", customer_id=customer_id)
+    customer = window()
+    shop = customer.log_in("zhao")
+    expect(shop.locator("#balance")).to_contain_text("100.00 CNY")
+    shop.click("text=Place an order >> nth=0")
+    shop.select_option("[name=product]", "hello")
+    shop.fill("[name=quantity]", "100")
+    expect(shop.locator("#quote")).to_contain_text("9.00 CNY")
+    expect(shop.locator("#quote")).to_contain_text("91.00 CNY")
+    shop.click("#place [type=submit]")
+    expect(shop.locator("#status")).to_have_text("completed")
+    expect(shop.locator("#timeline")).to_contain_text("order completed")
+
+    # Another one is cancelled.
+    customer.go("/place")
+    shop.select_option("[name=product]", "slow")
+    shop.fill("[name=quantity]", "50")
+    shop.click("#place [type=submit]")
+    shop.click("#cancel")
+    shop.click("#cancellation [type=submit]")
+    expect(shop.locator("#status")).to_have_text("cancelled")
+    customer.go("/")
+    expect(shop.locator("#balance")).to_contain_text("91.00 CNY")
+    expect(shop.locator("tbody tr")).to_have_count(2)
+
+    # The auditor sees all of it, and that it adds up.
+    auditor = window()
+    books = auditor.log_in("auditor")
+    auditor.go(f"/events?customer_id={customer_id}")
+    expect(books.locator("tbody")).to_contain_text("order.completed")
+    books.click("tbody tr:last-child >> text=All of it")
+    expect(books.locator("#detail-text")).to_contain_text("postings")
+    auditor.go("/trial-balance")
+    expect(books.locator("#sums")).to_contain_text("0.00 CNY")
+    expect(books.locator("#accounts")).to_contain_text("platform:revenue")
+    assert books.locator("nav >> text=Users").count() == 0
+    assert auditor.go("/users").locator("h1").inner_text() == "Not permitted"
+
+
+def test_a_changed_role_counts_at_the_next_click(console: Console, window: Open) -> None:
+    role = console.admin.post("/v1/roles", {"name": "clerk", "permissions": ["levels.read", "customers.read"]}).body
+    console.user("clerk", "clerk")
+    clerk = window()
+    page = clerk.log_in("clerk")
+    expect(page.locator("nav")).to_contain_text("Customers")
+
+    console.admin.request("PATCH", f"/v1/roles/{role['id']}", {"permissions": ["levels.read"]})
+    page.click("nav >> text=Customers")
+
+    expect(page.locator("h1")).to_have_text("Not permitted")
+    clerk.go("/")
+    assert page.locator("nav >> text=Customers").count() == 0
+
+
+def test_filters_and_tabs_stand_in_the_address(console: Console, window: Open) -> None:
+    page = window().log_in("operator")
+    page.click("nav >> text=Orders")
+    page.wait_for_load_state("networkidle")
+    page.fill("[name=q]", "hello")
+    page.wait_for_url("**/orders?q=hello")
+    page.click("[data-tabs] >> text=completed")
+    page.wait_for_url("**status=completed**")
+
+    page.reload()
+
+    expect(page.locator("[name=q]")).to_have_value("hello")
+    expect(page.locator("[data-tabs] [aria-pressed=true]")).to_contain_text("completed")
+
+
+def test_what_is_wrong_stands_beside_its_field(console: Console, window: Open) -> None:
+    page = window().log_in("operator")
+    page.click("nav >> text=Levels")
+    page.click("text=New level")
+    fill(page, "editor", name="Odd", discount_percent="1000")
+
+    expect(page.locator("#editor [data-wrong=discount_percent]")).not_to_be_empty()
+    assert page.locator("#editor").is_visible()
+
+
+def test_the_language_is_switched_and_stays(console: Console, window: Open) -> None:
+    person = window()
+    page = person.log_in("operator")
+    page.click("text=简体中文")
+    expect(page.locator("h1")).to_have_text("概览")
+    person.go("/customers")
+    expect(page.locator("h1")).to_have_text("客户")
+    page.click("text=English")
+    expect(page.locator("h1")).to_have_text("Customers")
+
+
+def test_one_ends_another_session_and_changes_the_password(console: Console, window: Open) -> None:
+    console.user("pat", "operator")
+    here, there = window(), window()
+    page = here.log_in("pat")
+    there.log_in("pat")
+    here.go("/account")
+    page.click("#sessions button >> nth=0")
+    expect(page.locator("#sessions button")).to_have_count(0)
+    there.page.reload()
+    there.page.wait_for_url("**/login")
+
+    page.fill("#password [name=new_password]", "another fine phrase")
+    page.fill("#password [name=password]", "not this one")
+    page.click("#password [type=submit]")
+    expect(page.locator("#password [data-problem]")).not_to_be_empty()
+    page.fill("#password [name=password]", "correct horse battery")
+    page.click("#password [type=submit]")
+    page.wait_for_load_state("networkidle")
+    there.log_in("pat", "another fine phrase")
+
+
+def test_after_logging_in_one_is_where_one_wanted_to_be_and_nowhere_else(console: Console, window: Open) -> None:
+    for wanted, reached in (("/orders?q=x", "/orders?q=x"), ("https://example.org/", "/"), ("//example.org/x", "/")):
+        person = window()
+        page = person.go(f"/login?next={wanted}")
+        page.fill("#by-password [name=username]", "operator")
+        page.fill("#by-password [name=password]", "correct horse battery")
+        page.click("#by-password [type=submit]")
+        page.wait_for_selector("[data-log-out]")
+        assert page.url == console.service.address + reached
