@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 
-.PHONY: help install servers run test check lint format bench clean
+.PHONY: help install servers run test campaign check lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ run: install ## the whole service on the embedded default, with demo data; Ctrl-
 test: install servers ## every check and every test, on private servers
 	@$(MAKE) --no-print-directory lint || { echo "the checks failed, see above; the tests:" >&2; failed=1; }; \
 	$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGUMENTS) && exit $${failed:-0}
+
+campaign: install servers ## the scenarios with a longer load, for a quarter of an hour or so
+	@LOAD_COMMANDS=20000 $(BIN)/pytest tests/scenarios $(PYTEST_ARGUMENTS)
 
 check: lint ## format, lint, types, import contracts, documentation
 	@$(BIN)/pytest -q -m docs -p no:xdist

@@ -17,7 +17,7 @@ from api import schemas, shapes
 from api.answers import SECURITY_HEADERS
 from api.directory import fields as directory
 from api.problems import MEDIA_TYPE
-from api.routing import PUBLIC, Answer, Call, Route, Routes
+from api.routing import LOGGED_IN, PUBLIC, Answer, Call, Route, Routes
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 VERSION = "1"
@@ -44,6 +44,7 @@ _REASONS = {
     422: "Some fields are not valid, or the idempotency key was used for something else.",
     429: "Too many requests.",
     500: "A bug; report the request_id.",
+    501: "It is not set up here.",
     503: "Not available now, or the outcome is unknown: repeat with the same key after Retry-After.",
 }
 
@@ -140,7 +141,7 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["responses"].setdefault(str(status), str(status))
     if route.permission is PUBLIC:
         operation["security"] = []
-    else:
+    elif route.permission is not LOGGED_IN:
         operation["x-permission"] = route.permission
     if route.body is not None:
         is_needed = any(field.required for field in route.body.fields.values())

@@ -48,7 +48,7 @@ def growing(*costs_us: tuple[int, float], name: str = "search, {}") -> list[dict
             "search",
             Measured(
                 name=name.format(f"{size:,} orders"),
-                unit="searches",
+                unit="events",
                 ways=("ledger",),
                 axis="orders",
                 size=size,
