@@ -25,6 +25,7 @@ from api.directory.fields import (
 from ledger.directory import passwords
 from ledger.directory.customers import STATUSES
 from ledger.directory.permissions import PERMISSIONS
+from ledger.directory.users import USERNAME_LENGTH_MAX
 from ledger.executor_settings import validate_settings
 from ledger.money import currency
 from ledger.pricing import QUANTITY_MAX, canonical_percent, canonical_unit_price
@@ -34,7 +35,6 @@ NAME_LENGTH_MAX = 200
 ROLE_NAME_LENGTH_MAX = 64
 MOBILE_LENGTH_MAX = 32
 EXECUTOR_LENGTH_MAX = 40
-USERNAME_LENGTH_MAX = 64
 LOCALES = ("en", "zh")
 TIERS_MAX = 50
 SETTINGS_LENGTH_MAX = 10_000

@@ -20,7 +20,7 @@ from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
-from ledger.directory.models import ApiKey, Customer, Role
+from ledger.directory.models import ApiKey, Customer, Role, User
 from ledger.directory.permissions import BINDABLE
 from ledger.ids import new_id
 from ledger.remembering import Remembered
@@ -95,7 +95,7 @@ def principal_of(directory: Directory, digest: bytes) -> Principal | None:
         return Principal(
             id=f"key:{row.id}",
             role=row.role.name,
-            permissions=_permissions(row),
+            permissions=granted(row),
             customer_id=row.customer_id,
         )
 
@@ -115,7 +115,7 @@ def create_api_keys(directory: Directory, contents: Sequence[Mapping[str, Any]])
                 id=new_id("key"),
                 name=each["name"],
                 secret_hash=secret_hash(secret),
-                role=_role(session, each["role"]),
+                role=role_named(session, each["role"]),
                 customer_id=each.get("customer_id"),
                 active=1,
                 **stamps(),
@@ -172,10 +172,11 @@ def public(row: ApiKey) -> dict[str, Any]:
     }
 
 
-def _permissions(row: ApiKey) -> frozenset[str]:
+def granted(row: ApiKey | User) -> frozenset[str]:
+    """Return what a key or user may do: what its role permits, as far as it may be bound to one customer."""
     # Whoever is bound to one customer could otherwise raise its own credit, or see everybody's sums.
-    granted = frozenset(each.permission for each in row.role.permissions)
-    return granted if row.customer_id is None else granted & BINDABLE
+    permitted = frozenset(each.permission for each in row.role.permissions)
+    return permitted if row.customer_id is None else permitted & BINDABLE
 
 
 def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> ApiKey:
@@ -183,7 +184,8 @@ def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> Ap
     return session.scalars(sa.select(ApiKey).options(joinedload(ApiKey.role)).where(ApiKey.id == key_id)).one()
 
 
-def _role(session: Session, name: str) -> Role:
+def role_named(session: Session, name: str) -> Role:
+    """Return the role. Raises BadField."""
     row = session.scalar(sa.select(Role).where(Role.name == name))
     if row is None:
         raise BadField(pointer="/role", problem=f"no role {name}")

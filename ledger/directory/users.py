@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ledger.directory import passwords
-from ledger.directory.access import Principal
+from ledger.directory.access import Principal, granted, role_named
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import AlreadyExists, BadField, InUse
@@ -23,11 +23,11 @@ from ledger.directory.in_step import DEACTIVATED
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import Customer, Role, User
 from ledger.directory.names import folded
-from ledger.directory.permissions import BINDABLE
 from ledger.ids import new_id
 
 KIND = "user"
 CUSTOMER_ROLE, ADMIN_ROLE = "customer", "admin"
+USERNAME_LENGTH_MAX = 64
 
 LISTING = Listing(
     name="users",
@@ -89,7 +89,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
                 username=folded(each["username"]),
                 name=each.get("name"),
                 mobile=each.get("mobile"),
-                role=_role(session, each["role"]),
+                role=role_named(session, each["role"]),
                 customer_id=each.get("customer_id"),
                 password_hash=password_hash,
                 locale=each.get("locale"),
@@ -104,7 +104,11 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
 
 
 def bootstrap(directory: Directory, username: str, password: str) -> dict[str, Any]:
-    """Create the first administrator. Raises InUse when there is one, BadField for a password that is not taken."""
+    """Create the first administrator. Raises InUse when there is one, BadField for a name or password that is not taken."""
+    if not 1 <= len(username) <= USERNAME_LENGTH_MAX or not username.isprintable() or username != username.strip():
+        raise BadField(
+            pointer="/username", problem=f"expected 1 to {USERNAME_LENGTH_MAX} letters, no space at either end"
+        )
     problem = passwords.problem_of(password, username=username)
     if problem is not None:
         raise BadField(pointer="/password", problem=problem)
@@ -151,7 +155,7 @@ def change(
         if "username" in changes:
             row.username = folded(changes["username"])
         if "role" in changes:
-            row.role = _role(session, changes["role"])
+            row.role = role_named(session, changes["role"])
         if changes.get("active", row.active) != row.active:
             row.active = changes["active"]
             row.epoch += 1
@@ -265,7 +269,6 @@ def _person(directory: Directory, *conditions: sa.ColumnElement[bool]) -> Person
     if found is None or found.status == DEACTIVATED:
         return None
     row: User = found.User
-    granted = frozenset(each.permission for each in row.role.permissions)
     return Person(
         id=row.id,
         username=row.username,
@@ -275,8 +278,7 @@ def _person(directory: Directory, *conditions: sa.ColumnElement[bool]) -> Person
         principal=Principal(
             id=f"user:{row.id}",
             role=row.role.name,
-            # As with keys: what is bound to one customer must not reach further.
-            permissions=granted if row.customer_id is None else granted & BINDABLE,
+            permissions=granted(row),
             customer_id=row.customer_id,
         ),
     )
@@ -285,13 +287,6 @@ def _person(directory: Directory, *conditions: sa.ColumnElement[bool]) -> Person
 def _loaded(session: Session, user_id: str, *, revision: int | None = None, lock: bool = False) -> User:
     find(session, User, KIND, user_id, revision=revision, lock=lock)
     return session.scalars(sa.select(User).options(joinedload(User.role)).where(User.id == user_id)).one()
-
-
-def _role(session: Session, name: str) -> Role:
-    row = session.scalar(sa.select(Role).where(Role.name == name))
-    if row is None:
-        raise BadField(pointer="/role", problem=f"no role {name}")
-    return row
 
 
 @contextmanager

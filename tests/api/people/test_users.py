@@ -136,6 +136,9 @@ def test_the_first_administrator_is_made_once(front: Front) -> None:
 
     with pytest.raises(BadField):
         users.bootstrap(directory, "root", "password1")
+    for username in ("", " root", "ro\not", "x" * 65):
+        with pytest.raises(BadField):
+            users.bootstrap(directory, username, PASSWORD)
     users.bootstrap(directory, "Root", PASSWORD)
     with pytest.raises(InUse):
         users.bootstrap(directory, "other", PASSWORD)
