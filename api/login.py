@@ -7,12 +7,10 @@ from typing import Any, cast
 
 import structlog
 from flask import g, request
-from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from api.directory.fields import OneOf, StrictSchema
-from api.directory.schemas import LOCALES
 from api.errors import FieldError, InvalidFields, LoginFailed, SessionNeeded, WrongPassword
 from api.limits import Limit
+from api.login_schemas import CodeAnswer, CodeBody, LoginBody, MeAnswer, MeChanges, PasswordBody, SessionsAnswer
 from api.routing import LOGGED_IN, PUBLIC, Answer, Call, Routes
 from api.services import Services
 from api.sessions.cookies import cookie, no_cookie
@@ -27,7 +25,6 @@ from ledger.directory.menus import menu_of
 from ledger.directory.names import folded
 from ledger.errors import ReadUnavailable
 
-CREDENTIAL_LENGTH_MAX = 256
 TRIES_AT_A_NAME = Limit(name="login-at", most=10, period_s=900)
 """Of one address at one name."""
 TRIES_OF_AN_ADDRESS = Limit(name="login-from", most=100, period_s=900)
@@ -36,105 +33,6 @@ TRIES_OF_A_NAME = Limit(name="login-name", most=200, period_s=3_600)
 
 _log = structlog.get_logger(__name__)
 routes = Routes("session")
-
-
-class Credential(fields.String):
-    """What one types to log in: looked at, never stored."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> str:
-        if not isinstance(value, str) or not 1 <= len(value) <= CREDENTIAL_LENGTH_MAX:
-            raise ValidationError(f"expected a text of 1 to {CREDENTIAL_LENGTH_MAX} characters")
-        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
-            raise ValidationError("lone surrogates are not allowed")
-        return value
-
-
-class LoginBody(StrictSchema):
-    """A username and its password, or a mobile number and the code that was sent to it."""
-
-    username = Credential()
-    password = Credential()
-    mobile = Credential()
-    code = Credential()
-
-    @validates_schema
-    def ensure_one_pair(self, data: Mapping[str, Any], **more: Any) -> None:
-        """Refuse anything but one pair."""
-        if set(data) not in ({"username", "password"}, {"mobile", "code"}):
-            raise ValidationError("expected username and password, or mobile and code")
-
-
-class CodeBody(StrictSchema):
-    """The number that wants a code."""
-
-    mobile = Credential(required=True)
-
-
-class CodeAnswer(Schema):
-    """How long a code is good for, in seconds."""
-
-    valid_s = fields.Integer()
-
-
-class PasswordBody(StrictSchema):
-    """One's password and the new one."""
-
-    password = Credential(required=True)
-    new_password = Credential(required=True)
-
-
-class MeChanges(StrictSchema):
-    """What one may change of oneself."""
-
-    locale = OneOf(*LOCALES, allow_none=True, required=True)
-
-
-class LabelAnswer(Schema):
-    """A menu's words."""
-
-    en = fields.String()
-    zh = fields.String()
-
-
-class MenuAnswer(Schema):
-    """An entry of the menu."""
-
-    key = fields.String()
-    path = fields.String()
-    label = fields.Nested(LabelAnswer)
-
-
-class MeAnswer(Schema):
-    """Who one is: `csrf_token` must come back as X-CSRF-Token with whatever a session changes."""
-
-    actor = fields.String()
-    user_id = fields.String(allow_none=True)
-    username = fields.String(allow_none=True)
-    name = fields.String(allow_none=True)
-    role = fields.String()
-    permissions = fields.List(fields.String())
-    customer_id = fields.String(allow_none=True)
-    locale = fields.String(allow_none=True)
-    menus = fields.List(fields.Nested(MenuAnswer))
-    csrf_token = fields.String(allow_none=True)
-
-
-class SessionAnswer(Schema):
-    """One of one's sessions; `current` is the one that asks."""
-
-    id = fields.String()
-    began_at = fields.String(metadata={"format": "date-time"})
-    seen_at = fields.String(metadata={"format": "date-time"})
-    ends_at = fields.String(metadata={"format": "date-time"})
-    address = fields.String()
-    agent = fields.String()
-    current = fields.Boolean()
-
-
-class SessionsAnswer(Schema):
-    """One's sessions."""
-
-    data = fields.List(fields.Nested(SessionAnswer))
 
 
 @routes.post(
