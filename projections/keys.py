@@ -6,7 +6,7 @@ Raising the schema version makes every read model anew, beside what an older pro
 from __future__ import annotations
 
 PREFIX = "ol"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def flag(target: str) -> str:

@@ -130,7 +130,8 @@ class Step:
         for key, bits in self.bits.items():
             _append(found, "bits", key, _flat(bits.items()))
         for key, changes in self.changes.items():
-            _append(found, "counts", key, _flat([each for each in changes.items() if each[1]]))
+            # As text: a number in Lua is exact up to 2**53 only.
+            _append(found, "counts", key, _flat([(name, str(change)) for name, change in changes.items() if change]))
         for name, members in self.indexed.items():
             _append(found, "index", name, members)
         return _encode(found)

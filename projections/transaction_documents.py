@@ -36,7 +36,9 @@ TYPE_CODES = {
     OrderResolved.TYPE: "s",
 }
 """The types of events that move money."""
-_TYPES = {code: name for name, code in TYPE_CODES.items()}
+TYPES_BY_CODE = {code: name for name, code in TYPE_CODES.items()}
+CAPTURING = frozenset({TYPE_CODES[OrderCompleted.TYPE], TYPE_CODES[OrderResolved.TYPE]})
+"""Codes of the types of which the amount that counts is what was captured."""
 SIGNS = {
     "r": (1, 0),
     "d": (-1, 0),
@@ -124,7 +126,7 @@ def decode(line: str, reversed_by: int | None) -> Transaction:
         position=int(fields[4]),
         account_id=restored(fields[1], ACCOUNT_PREFIX),
         version=int(fields[5]),
-        type=_TYPES[code],
+        type=TYPES_BY_CODE[code],
         order_id=restored(fields[2], ORDER_PREFIX) if fields[2] else None,
         actor=_unpacked(fields[10]),
         correlation_id=_unpacked(fields[11]),

@@ -10,6 +10,9 @@ part               type  holds
 ``r``, ``r:…``     zset  sorted index over folded reference and number: directory, segments
 ``v:<block>``      hash  position of what was reversed → position of its reversal
 ``o``              hash  how many transactions there are
+``t``              hash  currency and a (available) or h (held) → money of all accounts
+``m:<day>``        hash  half hour of the day, currency and a or h → what changed in it
+``n:<day>``        hash  half hour, currency, type and n (how many) or m (what they moved) → sum
 =================  ====  ===========================================================================================
 
 Transactions are numbered in the order of the log, so that number order is time order. A document never changes.
@@ -24,6 +27,7 @@ REVERSALS_PER_BLOCK = 4_096
 """Positions whose reversals share a hash."""
 ID_BUCKETS = 16_384
 REFERENCES = "r"
+MONEY = "t"
 COUNT = ("o", "count")
 
 
@@ -51,6 +55,16 @@ def id_field(order_id: str) -> tuple[str, str]:
 def reversal(position: int) -> tuple[str, str]:
     """Return part and field that say by what a transaction was reversed."""
     return f"v:{position // REVERSALS_PER_BLOCK}", str(position)
+
+
+def moved(day: int) -> str:
+    """Return the part with what changed of all money on a day of UTC, counted from 1970."""
+    return f"m:{day}"
+
+
+def happened(day: int) -> str:
+    """Return the part with what happened on a day of UTC, counted from 1970."""
+    return f"n:{day}"
 
 
 def reference_member(folded_reference: str, number: int) -> str:

@@ -13,6 +13,7 @@ from ledger.errors import CorruptLog
 from ledger.events import EVENT_CLASSES
 from ledger.log import Excerpt
 from projections import transaction_layout
+from projections.activity import Tally
 from projections.order_documents import ACCOUNT_PREFIX, folded, shortened
 from projections.steps import Reader, Step, Unappliable
 from projections.transaction_documents import SIGNS, TYPE_CODES, Transaction, encode
@@ -30,20 +31,21 @@ def fold(events: Sequence[Excerpt], reader: Reader) -> Step:
     count = reader.recent.get(transaction_layout.COUNT)
     if count is None:
         count = int(reader.fields([transaction_layout.COUNT])[0] or 0)
-    step = Step()
+    step, tally = Step(), Tally()
     for each in events:
         code = TYPE_CODES.get(each.type)
         if code is not None:
             count += 1
-            _write(step, each, code, count)
+            _write(step, tally, each, code, count)
         elif each.type not in EVENT_CLASSES:
             raise Unappliable(each.position, "its type is unknown")
+    tally.write(step)
     step.put(*transaction_layout.COUNT, str(count))
     step.noted[transaction_layout.COUNT] = count
     return step
 
 
-def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
+def _write(step: Step, tally: Tally, event: Excerpt, code: str, number: int) -> None:
     try:
         content = codec.content(event.type, event.schema_version, event.data)
         reference, reverses = content.get("reference"), content.get("reverses_position")
@@ -51,6 +53,7 @@ def _write(step: Step, event: Excerpt, code: str, number: int) -> None:
         line = encode(event, available_minor, held_minor, currency, reference, reverses)
     except (CorruptLog, LookupError, TypeError, ValueError):
         raise Unappliable(event.position, "its data cannot be read") from None
+    tally.add(event.recorded_at_us, currency, code, available_minor, held_minor)
     text = str(number)
     step.push(transaction_layout.document(number), line)
     step.push(transaction_layout.of_account(shortened(event.account_id, ACCOUNT_PREFIX)), text)
