@@ -6,12 +6,29 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import answers, balances, batches, commands, events, health, login, money, openapi, orders, searches, summary
+from api import (
+    answers,
+    balances,
+    batches,
+    commands,
+    events,
+    exports,
+    health,
+    login,
+    money,
+    openapi,
+    operations,
+    orders,
+    searches,
+    summary,
+)
 from api.console import pages
 from api.directory.areas import AREAS as DIRECTORY_AREAS
 from api.routing import Route, register
 from api.services import Once, Services
+from api.settings import ApiSettings
 from api.short_way import ShortWay
 from ledger.directory.permissions import PERMISSIONS
 
@@ -19,12 +36,14 @@ AREAS = (
     money.routes,
     orders.routes,
     searches.routes,
+    exports.routes,
     batches.routes,
     balances.routes,
     summary.routes,
     commands.routes,
     events.routes,
     login.routes,
+    operations.routes,
     pages.routes,
     *DIRECTORY_AREAS,
     health.routes,
@@ -44,7 +63,7 @@ class Api(Flask):
 def create_app(environment: Mapping[str, str]) -> Flask:
     """Return the application; nothing connects before its first request.
 
-    Raises ValueError for a route without a known permission.
+    Raises ValueError for a route without a known permission, BadSetting.
     """
     app = Api("api", static_folder=None)
     app.url_map.merge_slashes = False
@@ -60,7 +79,11 @@ def create_app(environment: Mapping[str, str]) -> Flask:
     app.extensions["services"] = once
     declared += register(app, AREAS, once, PERMISSIONS)
     answers.install(app, once, pages.error_page)
-    app.wsgi_app = ShortWay(declared, once, app.wsgi_app)  # type: ignore[method-assign, assignment]
+    whole = ShortWay(declared, once, app.wsgi_app)
+    proxies = ApiSettings.from_environment(environment).trusted_proxies
+    # What a client itself writes in these headers is the leftmost; only what the last proxies added is believed.
+    behind = ProxyFix(whole, x_for=proxies, x_proto=proxies, x_host=0) if proxies else whole
+    app.wsgi_app = behind  # type: ignore[method-assign, assignment]
     return app
 
 

@@ -7,8 +7,8 @@ exactly as if it did not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from flask import Request
 
@@ -34,6 +34,10 @@ class Principal(Protocol):
     @property
     def customer_id(self) -> str | None:
         """The only customer it may see, None when it may see all."""
+
+    @property
+    def menu(self) -> Sequence[Mapping[str, Any]] | None:
+        """Its role's own menu, None for the default one."""
 
 
 Authenticator = Callable[[Request], Principal | None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +15,7 @@ from api.freshness import reflected
 from api.routing import Answer, Call, Routes
 from api.schemas import AtPositionQuery, BalanceQuery, StatementQuery
 from api.shapes import BalanceAnswer, StatementAnswer, TrialBalanceAnswer
+from api.spreadsheets import CSV, csv_lines
 from ledger import log, state
 from ledger.clock import now_us, rfc3339
 from ledger.errors import AccountNotFound, ReadUnavailable
@@ -30,7 +29,6 @@ from projections import balances as projected
 routes = Routes("balances")
 STATEMENT_PAGE_EVENTS = 1_000
 STATEMENT_COLUMNS = ("position", "recorded_at", "type", "order_id", "reference", "available", "held", "total", "change")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @routes.get(
@@ -58,7 +56,7 @@ def read_balance(call: Call) -> Answer:
     query=StatementQuery(),
     answers={200: StatementAnswer()},
     errors=(404, 503),
-    media_types=("application/json", "text/csv"),
+    media_types=("application/json", CSV),
 )
 def read_statement(call: Call) -> Answer:
     """Return opening balance, the lines, closing balance."""
@@ -80,7 +78,7 @@ def read_statement(call: Call) -> Answer:
     unit, opening, lines, head = read(call.services.engine, query)
     rows = list(_lines(lines, opening, unit))
     if call.query["format"] == "csv":
-        return answer_read(_csv(rows, _opening_line(opening, unit, start_us), end_us), head, media_type="text/csv")
+        return answer_read(_csv(rows, _opening_line(opening, unit, start_us), end_us), head, media_type=CSV)
     opening_total = _opening_line(opening, unit, start_us)["total"]
     body = {
         "customer_id": customer_id,
@@ -172,18 +170,8 @@ def _opening_line(opening: Balance | None, unit: Currency, start_us: int) -> dic
     }
 
 
-def _csv(rows: list[dict[str, Any]], opening: dict[str, Any], end_us: int) -> bytes:
+def _csv(rows: list[dict[str, Any]], opening: dict[str, Any], end_us: int) -> str:
     last = rows[-1] if rows else opening
     closing = {name: last[name] for name in ("available", "held", "total")}
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(STATEMENT_COLUMNS)
-    for row in (opening, *rows, closing | {"recorded_at": rfc3339(end_us), "type": "closing"}):
-        writer.writerow([_cell(name, row.get(name)) for name in STATEMENT_COLUMNS])
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(name: str, value: Any) -> str:
-    # A spreadsheet would take a client's reference for a formula.
-    shown = "" if value is None else str(value)
-    return f"'{shown}" if name == "reference" and shown.startswith(_FORMULA_STARTS) else shown
+    lines = (opening, *rows, closing | {"recorded_at": rfc3339(end_us), "type": "closing"})
+    return "".join(csv_lines(STATEMENT_COLUMNS, lines, typed=("reference",)))

@@ -74,6 +74,13 @@ class WrongPassword(RequestError):
     message = "this is not your password"
 
 
+class LoginTooOld(RequestError):
+    """A first password is only set soon after logging in by a code."""
+
+    code = "login-too-old"
+    message = "log in again by a code; a first password can be set within ten minutes after that"
+
+
 class SessionNeeded(RequestError):
     """Only a person who is logged in can do this, not a machine with a key."""
 
@@ -159,6 +166,15 @@ class TooManyCommands(RequestError):
     code = "too-large"
     message = "a batch may have {commands_max} commands; this one and those after it were not read"
     commands_max: int
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyRows(RequestError):
+    """More was found than one workbook may hold."""
+
+    code = "too-many-rows"
+    message = "more than {rows_max} orders were found; narrow the search, or take CSV, which has no limit"
+    rows_max: int
 
 
 @dataclass(eq=False, kw_only=True)

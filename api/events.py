@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from api.answering import answer_read
 from api.encoding import encode_json
-from api.errors import FieldError, InvalidFields, MalformedRequest
+from api.errors import FieldError, InvalidFields, MalformedRequest, PositionNotFound
 from api.frames import event_json
 from api.routing import Answer, Call, Routes
 from api.schemas import EventsQuery
 from api.services import Services
-from api.shapes import EventsAnswer
+from api.shapes import EventsAnswer, OneEventAnswer
 from ledger import log
 from ledger.errors import LedgerError, ReadUnavailable
 from ledger.events import EVENT_CLASSES, Recorded
@@ -63,6 +63,29 @@ def read_events(call: Call) -> Answer:
         return answer_read(_lines(events), head, media_type=NDJSON)
     following = str(events[-1].position) if len(events) == asked["limit"] else None
     return answer_read({"data": [event_json(each) for each in events], "next": following}, head)
+
+
+@routes.get(
+    "/v1/events/<position:position>",
+    permission="events.read",
+    summary="See one event with its erasable text, and which come before and after it in its account",
+    answers={200: OneEventAnswer()},
+    errors=(404, 503),
+)
+def read_event(call: Call) -> Answer:
+    """Return the event."""
+    position = call.path["position"]
+
+    def query(connection: sa.Connection) -> Any:
+        event = log.event_at(connection, position)
+        if event is None or call.asker.customer_id not in (None, event.account_id):
+            raise PositionNotFound(position=position)
+        details = log.details_at(connection, [position]).get(position)
+        return event, details, log.neighbours_in_account(connection, event), log.head(connection).position
+
+    event, details, (previous, following), head = read(call.services.engine, query)
+    body = event_json(event) | {"details": details, "previous_in_account": previous, "next_in_account": following}
+    return answer_read(body, head)
 
 
 class EventStream:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import structlog
 from flask import g, request
 
-from api.errors import FieldError, InvalidFields, LoginFailed, SessionNeeded, WrongPassword
+from api.errors import FieldError, InvalidFields, LoginFailed, LoginTooOld, SessionNeeded, WrongPassword
 from api.limits import Limit
 from api.login_schemas import CodeAnswer, CodeBody, LoginBody, MeAnswer, MeChanges, PasswordBody, SessionsAnswer
 from api.routing import LOGGED_IN, PUBLIC, Answer, Call, Routes
@@ -18,7 +18,7 @@ from api.sessions.guard import ensure_same_site
 from api.sessions.records import digest_of
 from api.sessions.sessions import Current
 from api.sms.providers import VALID_S
-from ledger.clock import rfc3339
+from ledger.clock import now_us, rfc3339
 from ledger.directory import passwords, users
 from ledger.directory.errors import BadField, DirectoryNotFound
 from ledger.directory.menus import menu_of
@@ -30,6 +30,9 @@ TRIES_AT_A_NAME = Limit(name="login-at", most=10, period_s=900)
 TRIES_OF_AN_ADDRESS = Limit(name="login-from", most=100, period_s=900)
 TRIES_OF_A_NAME = Limit(name="login-name", most=200, period_s=3_600)
 """Of all addresses together: above what people mistype, so that nobody is easily locked out by others."""
+
+FIRST_PASSWORD_US = 600_000_000
+"""How long after a login a first password may be set."""
 
 _log = structlog.get_logger(__name__)
 routes = Routes("session")
@@ -106,7 +109,7 @@ def change_me(call: Call) -> Answer:
 @routes.post(
     "/v1/me/password",
     permission=LOGGED_IN,
-    summary="Change one's password; all other sessions end.",
+    summary="Change one's password, or set a first one soon after logging in by a code; all other sessions end.",
     body=PasswordBody(),
     answers={200: MeAnswer()},
     errors=(429,),
@@ -116,7 +119,11 @@ def change_my_password(call: Call) -> Answer:
     services, current = _services(call), _current()
     person, address = current.person, request.remote_addr or ""
     _count_try(services, person.username, address)
-    if not users.has_password(services.directory, person.id, call.body["password"]):
+    if not person.has_password:
+        # Whoever finds an open session must not take it over: only a login of just now, by a code, sets a first password.
+        if now_us() - current.record.began_at_us > FIRST_PASSWORD_US:
+            raise LoginTooOld()
+    elif not users.has_password(services.directory, person.id, call.body.get("password", "")):
         raise WrongPassword()
     problem = passwords.problem_of(call.body["new_password"], username=person.username)
     if problem is not None:
@@ -124,7 +131,7 @@ def change_my_password(call: Call) -> Answer:
     epoch = users.set_password(services.directory, person.id, call.body["new_password"])
     _forget_tries(services, person.username, address)
     g.session = services.sessions.renewed(current, epoch=epoch)
-    return Answer(200, _me(call, g.session))
+    return Answer(200, {**_me(call, g.session), "has_password": True})
 
 
 @routes.get(
@@ -222,8 +229,9 @@ def _me(call: Call, current: Current | None) -> Mapping[str, Any]:
         "role": asker.role,
         "permissions": sorted(asker.permissions),
         "customer_id": asker.customer_id,
+        "has_password": None if person is None else person.has_password,
         "locale": None if person is None else person.locale,
-        "menus": menu_of(asker.permissions, is_customer=asker.customer_id is not None),
+        "menus": menu_of(asker.permissions, is_customer=asker.customer_id is not None, own=asker.menu),
         "csrf_token": None if current is None else current.record.csrf,
     }
 

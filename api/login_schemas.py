@@ -52,9 +52,9 @@ class CodeAnswer(Schema):
 
 
 class PasswordBody(StrictSchema):
-    """One's password and the new one."""
+    """One's password, unless one has none yet, and the new one."""
 
-    password = Credential(required=True)
+    password = Credential()
     new_password = Credential(required=True)
 
 
@@ -71,12 +71,18 @@ class LabelAnswer(Schema):
     zh = fields.String()
 
 
-class MenuAnswer(Schema):
-    """An entry of the menu."""
+class MenuPageAnswer(Schema):
+    """An entry of the menu; a group has no path."""
 
     key = fields.String()
-    path = fields.String()
+    path = fields.String(allow_none=True)
     label = fields.Nested(LabelAnswer)
+
+
+class MenuAnswer(MenuPageAnswer):
+    """An entry with the pages below it."""
+
+    children = fields.List(fields.Nested(MenuPageAnswer))
 
 
 class MeAnswer(Schema):
@@ -89,6 +95,7 @@ class MeAnswer(Schema):
     role = fields.String()
     permissions = fields.List(fields.String())
     customer_id = fields.String(allow_none=True)
+    has_password = fields.Boolean(allow_none=True)
     locale = fields.String(allow_none=True)
     menus = fields.List(fields.Nested(MenuAnswer))
     csrf_token = fields.String(allow_none=True)

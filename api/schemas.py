@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import ValidationError, fields, validates_schema
@@ -154,7 +155,7 @@ class ReversalBody(StrictSchema):
 class ResolutionBody(StrictSchema):
     """What a person decided on a parked order."""
 
-    resolution = fields.String(required=True, validate=lambda word: _one_of(word, RESOLUTIONS))
+    resolution = fields.String(required=True, validate=lambda word: one_of(word, RESOLUTIONS))
     delivered = WholeNumber(0, QUANTITY_MAX)
     reason = Text(MEMO_LENGTH_MAX, required=True)
 
@@ -240,7 +241,7 @@ class StatementQuery(StrictSchema):
 
     from_ = QueryTime(data_key="from")
     to = QueryTime()
-    format = fields.String(load_default="json", validate=lambda word: _one_of(word, ("json", "csv")))
+    format = fields.String(load_default="json", validate=lambda word: one_of(word, ("json", "csv")))
 
 
 class OrdersQuery(PageQuery):
@@ -257,7 +258,7 @@ class OrdersQuery(PageQuery):
     placed_to = QueryTime()
     amount_min = QueryAmount()
     amount_max = QueryAmount()
-    sort = fields.String(load_default="newest", validate=lambda word: _one_of(word, ORDER_SORTS))
+    sort = fields.String(load_default="newest", validate=lambda word: one_of(word, ORDER_SORTS))
     counts = QueryFlag(load_default=False)
 
 
@@ -286,7 +287,7 @@ class TransactionsQuery(PageQuery):
     amount_max = QueryAmount()
     order_id = Token(40)
     reference = Text(REFERENCE_LENGTH_MAX)
-    sort = fields.String(load_default="newest", validate=lambda word: _one_of(word, ("newest", "oldest")))
+    sort = fields.String(load_default="newest", validate=lambda word: one_of(word, ("newest", "oldest")))
 
 
 class EventsQuery(StrictSchema):
@@ -296,9 +297,10 @@ class EventsQuery(StrictSchema):
     limit = QueryNumber(1, 10_000, load_default=LIMIT_MAX)
     type = fields.String()
     customer_id = Token(40)
-    format = fields.String(validate=lambda word: _one_of(word, ("json", "ndjson")))
+    format = fields.String(validate=lambda word: one_of(word, ("json", "ndjson")))
 
 
-def _one_of(word: str, words: tuple[str, ...]) -> None:
+def one_of(word: str, words: Iterable[str]) -> None:
+    """Raise ValidationError unless the word is one of these."""
     if word not in words:
         raise ValidationError(f"expected one of {', '.join(words)}")

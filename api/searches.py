@@ -27,6 +27,7 @@ from projections import orders as order_projection
 from projections import search as order_search
 from projections import transaction_search
 from projections import transactions as transaction_projection
+from projections.order_documents import OrderDocument
 from projections.search import FreeText, OrderFilters
 from projections.transaction_search import TransactionFilters, TransactionText
 
@@ -58,9 +59,21 @@ def search_orders(call: Call) -> Answer:
     reflected(call, order_projection.NAME)
     question = question_of(call, "orders")
     place = cursor_place(call, question)
-    first, last = _positions(call, "placed_from", "placed_to")
     names = services.names.now()
-    filters = OrderFilters(
+    filters = filters_of(call, names)
+    found = order_search.search(services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place)
+    body = page_body(call, question, [order_row(each, names) for each in found.orders], found.next)
+    if asked["counts"]:
+        _, counts = order_search.count_by_status(services.redis, filters)
+        body["counts"] = {status: {"orders": each.orders, "exact": each.is_exact} for status, each in counts.items()}
+    return answer_read(body, found.position)
+
+
+def filters_of(call: Call, names: Names) -> OrderFilters:
+    """Return what a search of orders asks for, of what its asker may see."""
+    asked = call.query
+    first, last = _positions(call, "placed_from", "placed_to")
+    return OrderFilters(
         order_id=asked.get("order_id"),
         reference=asked.get("reference"),
         customer_ids=_customers(call, names),
@@ -72,21 +85,15 @@ def search_orders(call: Call) -> Answer:
         amount_max_minor=_amount(call, "amount_max"),
         words=_words(call, names, asked["q"]) if "q" in asked else (),
     )
-    found = order_search.search(services.redis, filters, sort=asked["sort"], limit=asked["limit"], after=place)
-    rows = [
-        order_json(each.order)
-        | {
-            "customer_name": names.name_of(each.order.account_id),
-            "placed_at": rfc3339(each.placed_at_us),
-            "updated_at": rfc3339(each.updated_at_us),
-        }
-        for each in found.orders
-    ]
-    body = page_body(call, question, rows, found.next)
-    if asked["counts"]:
-        _, counts = order_search.count_by_status(services.redis, filters)
-        body["counts"] = {status: {"orders": each.orders, "exact": each.is_exact} for status, each in counts.items()}
-    return answer_read(body, found.position)
+
+
+def order_row(each: OrderDocument, names: Names) -> dict[str, Any]:
+    """Return an order that was found as clients see it."""
+    return order_json(each.order) | {
+        "customer_name": names.name_of(each.order.account_id),
+        "placed_at": rfc3339(each.placed_at_us),
+        "updated_at": rfc3339(each.updated_at_us),
+    }
 
 
 @routes.get(

@@ -45,6 +45,8 @@ from projections.wake import Waker
 REMEMBER_S = 1.0
 """How long keys and prices are remembered between requests."""
 PRODUCTS_MAX = 100_000
+WORKBOOKS_MAX = 1
+"""XLSX exports that are made at a time in one process: they take its processor from everybody else."""
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Services:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
         self.settings = ApiSettings.from_environment(environment)
         self.ledger_settings = read_settings(LedgerSettings, environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)
@@ -86,6 +89,7 @@ class Services:
         self.codes = Codes(self.redis, self.limits, provider, self.sms_settings, self.cursor_key)
         self.wanted_schema = migrate.head("log")
         self.metrics = Metrics()
+        self.workbooks = threading.BoundedSemaphore(WORKBOOKS_MAX)
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
         self._terms = Remembered(self._read_terms, remember_s=REMEMBER_S, entries_max=PRODUCTS_MAX)

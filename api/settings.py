@@ -62,6 +62,16 @@ class ApiSettings:
         "how long an event stream lasts; clients then connect again, in seconds",
     )
 
+    export_rows_max: int = setting(
+        "EXPORT_ROWS_MAX", integer(1, 1_000_000), 50_000, "rows of one XLSX export; CSV has no limit"
+    )
+    trusted_proxies: int = setting(
+        "TRUSTED_PROXIES",
+        integer(0, 10),
+        0,
+        "reverse proxies in front, one behind the other, whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:
         """Read the settings from environment variables. Raises BadSetting."""

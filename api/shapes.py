@@ -103,6 +103,14 @@ class EventAnswer(Shown):
     leaf_hash = fields.String(required=True)
 
 
+class OneEventAnswer(EventAnswer):
+    """An event with its erasable text, and the positions of its account's events before and after it."""
+
+    details = fields.Dict(required=True, allow_none=True)
+    previous_in_account = fields.Integer(required=True, allow_none=True)
+    next_in_account = fields.Integer(required=True, allow_none=True)
+
+
 class EventsAnswer(Shown):
     """Events in order; `next` is the position to go on after, null at the end."""
 

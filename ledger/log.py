@@ -145,6 +145,16 @@ def account_event_before(connection: sa.Connection, account_id: str, position: i
     return _fetch(connection, sa.select(_EVENTS).where(_EVENTS.c.account_id == account_id, _EVENTS.c.version == low))[0]
 
 
+def neighbours_in_account(connection: sa.Connection, event: Recorded) -> tuple[int | None, int | None]:
+    """Return the positions of the account's events before and after this one."""
+    versions = (event.version - 1, event.version + 1)
+    query = sa.select(_EVENTS.c.version, _EVENTS.c.position).where(
+        _EVENTS.c.account_id == event.account_id, _EVENTS.c.version.in_(versions)
+    )
+    found: dict[int, int] = {row.version: row.position for row in connection.execute(query)}
+    return found.get(versions[0]), found.get(versions[1])
+
+
 def account_events(connection: sa.Connection, account_id: str, *, after: int, up_to: int, limit: int) -> list[Recorded]:
     """Return up to `limit` of the account's events with after < position ≤ up_to, ascending."""
     query = (

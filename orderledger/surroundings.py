@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from api.doctor import SECRET_FILE
 from api.sessions.settings import SessionSettings
 from api.settings import ApiSettings
 from api.sms.settings import SmsSettings
@@ -31,7 +32,6 @@ SETTINGS_CLASSES = (
     SmsSettings,
     CommandSettings,
 )
-SECRET_FILE = "secret-key"
 
 
 def known_settings() -> list[Declaration]:

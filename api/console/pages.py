@@ -25,6 +25,7 @@ from api.sms.settings import OFF
 from ledger.directory.menus import menu_of
 from ledger.directory.permissions import PERMISSIONS, ROLES
 from ledger.errors import LedgerError
+from ledger.events import EVENT_CLASSES
 from ledger.orders import STATUSES
 
 LANGUAGE_COOKIE = "orderledger-language"
@@ -58,7 +59,7 @@ def page(path: str, template: str, permission: Any, title: str) -> None:
     def view(call: Call) -> Answer:
         return rendered(call, template)
 
-    name = path.strip("/").replace("/", "_").replace("<token:id>", "one").replace("<position:id>", "one")
+    name = re.sub(r"<\w+:\w+>", "one", path.strip("/")).replace("/", "_")
     view.__name__ = f"{PAGE}{name.replace('-', '_')}"
     declared(path, permission, title)(view)
 
@@ -83,22 +84,30 @@ def page_start(call: Call) -> Answer:
         return rendered(call, "home.html")
     if "trial_balance.read" in call.asker.permissions:
         return rendered(call, "dashboard.html")
-    menu = menu_of(call.asker.permissions, is_customer=False)
-    return Answer(303, "", {"Location": menu[0]["path"]}, HTML)
+    menu = menu_of(call.asker.permissions, is_customer=False, own=call.asker.menu)
+    pages = [each for entry in menu for each in (entry, *entry["children"]) if each["path"]]
+    return Answer(303, "", {"Location": pages[0]["path"] if pages else "/account"}, HTML)
 
 
 page("/customers", "customers.html", "customers.read", "Customers.")
+page("/customers/<token:id>/statement", "statement.html", "statements.read", "A customer's statement.")
 page("/customers/<token:id>", "customer.html", "customers.read", "One customer: its account, orders and statement.")
 page("/orders", "orders.html", "orders.read", "Orders, by any combination of filters.")
 page("/orders/<token:id>", "order.html", "orders.read", "One order with everything that happened to it.")
 page("/transactions", "transactions.html", "transactions.read", "What moved money.")
+page("/statement", "statement.html", "statements.read", "One's own statement.")
 page("/levels", "levels.html", "levels.read", "Levels and what they pay.")
 page("/products", "products.html", "products.read", "Products and their prices.")
 page("/events", "events.html", "events.read", "The log, event by event.")
+page("/events/<position:position>", "event.html", "events.read", "One event, whole, and its neighbours.")
+page("/balances", "balances.html", "balances.read", "A customer's balance at any time of the past.")
 page("/trial-balance", "trial_balance.html", "trial_balance.read", "Every ledger account; each currency sums to zero.")
 page("/users", "users.html", "users.read", "Users.")
 page("/roles", "roles.html", "roles.read", "Roles and what they permit.")
+page("/roles/<token:id>/menu", "menu.html", "roles.read", "A role's menu.")
 page("/api-keys", "api_keys.html", "api_keys.read", "Keys of machine clients.")
+page("/queues", "queues.html", "operations.read", "Queues and workers.")
+page("/doctor", "doctor.html", "operations.read", "Whether settings and servers are safe.")
 page("/place", "place.html", "orders.place", "Place an order, with its price shown before.")
 page("/account", "account.html", LOGGED_IN, "One's password, language and sessions.")
 
@@ -158,14 +167,19 @@ def rendered(call: Call, template: str, status: int = 200, **more: Any) -> Answe
             languages=LANGUAGES,
             path=request.path,
             id=call.path.get("id"),
+            position=call.path.get("position"),
             person=None if session is None else session.person,
+            has_password=session is None or session.person.has_password,
             csrf_token="" if session is None else session.record.csrf,
             customer_id=None if asker is None else asker.customer_id,
             may=permissions.__contains__,
             role=None if asker is None else asker.role,
-            menu=[] if asker is None else menu_of(permissions, is_customer=asker.customer_id is not None),
+            menu=[]
+            if asker is None
+            else menu_of(permissions, is_customer=asker.customer_id is not None, own=asker.menu),
             currency=_services(call).default_currency.code,
             statuses=STATUSES,
+            event_types=[(each, each) for each in EVENT_CLASSES],
             all_permissions=PERMISSIONS,
             builtin_roles=tuple(ROLES),
             **more,

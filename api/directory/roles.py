@@ -1,4 +1,4 @@
-"""Roles over HTTP. A change is felt by the keys that have the role at once."""
+"""Roles and their menus over HTTP. A change is felt by the keys that have the role at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from api.authentication import ensure_all_permitted
 from api.directory.findings import Rules
 from api.directory.resources import Content, Resource, routes
-from api.directory.schemas import RoleChanges, RoleContents, RoleShown
+from api.directory.schemas import EditableMenu, RoleChanges, RoleContents, RoleShown
 from api.directory.services import services_of
-from api.routing import Call
+from api.routing import Answer, Call
 from ledger.directory import roles
 from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Role
@@ -62,3 +62,15 @@ RESOURCE = Resource(
     delete=_delete,
 )
 ROUTES = routes(RESOURCE)
+
+
+@ROUTES.get(
+    "/v1/roles/<token:id>/menu",
+    permission="roles.read",
+    summary="A role's menu with every page that its permissions open, also hidden ones.",
+    answers={200: EditableMenu()},
+    errors=(404,),
+)
+def read_role_menu(call: Call) -> Answer:
+    """Return the menu; it is changed with its role."""
+    return Answer(200, roles.whole_menu(services_of(call).directory, call.path["id"]))

@@ -22,7 +22,7 @@ from api.directory.fields import (
     WholeNumber,
     credit_limit,
 )
-from ledger.directory import passwords
+from ledger.directory import menus, passwords
 from ledger.directory.customers import STATUSES
 from ledger.directory.permissions import PERMISSIONS
 from ledger.directory.users import USERNAME_LENGTH_MAX
@@ -165,11 +165,33 @@ class ProductShown(Shown):
     active = fields.Boolean()
 
 
+class MenuLabel(StrictSchema):
+    """A menu's name; an empty one is the default."""
+
+    en = Text(menus.LABEL_LENGTH_MAX, allow_none=True)
+    zh = Text(menus.LABEL_LENGTH_MAX, allow_none=True)
+
+
+class MenuPageContents(StrictSchema):
+    """A page of a menu."""
+
+    key = Token(menus.LABEL_LENGTH_MAX, required=True)
+    label = Whole(MenuLabel, allow_none=True)
+    hidden = Flag()
+
+
+class MenuContents(MenuPageContents):
+    """An entry of a menu: a page, or a group with the pages below it."""
+
+    children = fields.List(Whole(MenuPageContents), validate=validate.Length(max=menus.ENTRIES_MAX))
+
+
 class RoleContents(Contents):
-    """A new role."""
+    """A new role; without a menu of its own it has the default one."""
 
     name = Text(ROLE_NAME_LENGTH_MAX, required=True)
     permissions = fields.List(OneOf(*PERMISSIONS), required=True, validate=validate.Length(max=len(PERMISSIONS)))
+    menu = fields.List(Whole(MenuContents), allow_none=True, validate=validate.Length(max=menus.ENTRIES_MAX))
 
 
 class RoleChanges(RoleContents):
@@ -182,6 +204,33 @@ class RoleShown(Shown):
     name = fields.String()
     builtin = fields.Boolean()
     permissions = fields.List(fields.String())
+    menu = fields.List(fields.Dict(), allow_none=True)
+
+
+class EditableMenuPage(Schema):
+    """A page of a role's menu as an editor needs it."""
+
+    key = fields.String()
+    path = fields.String(allow_none=True)
+    label = fields.Dict()
+    default_label = fields.Dict()
+    hidden = fields.Boolean()
+    for_customers = fields.Boolean()
+
+
+class EditableMenuEntry(EditableMenuPage):
+    """A page, or a group with its pages."""
+
+    children = fields.List(fields.Nested(EditableMenuPage))
+
+
+class EditableMenu(Schema):
+    """A role's menu with every page that its permissions open; `is_default`: it has none of its own."""
+
+    role = fields.String()
+    revision = fields.Integer()
+    is_default = fields.Boolean()
+    menu = fields.List(fields.Nested(EditableMenuEntry))
 
 
 class ApiKeyContents(Contents):

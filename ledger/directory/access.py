@@ -7,11 +7,12 @@ one made in another takes effect within that moment.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, contains_eager, joinedload
@@ -50,12 +51,16 @@ LISTING = Listing(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks: `id` is the actor of its commands; with a `customer_id` it sees that customer only."""
+    """Who asks: `id` is the actor of its commands; with a `customer_id` it sees that customer only.
+
+    `menu` is its role's own menu, None for the default one.
+    """
 
     id: str
     role: str
     permissions: frozenset[str]
     customer_id: str | None
+    menu: Sequence[Mapping[str, Any]] | None = None
 
 
 class Principals:
@@ -97,6 +102,7 @@ def principal_of(directory: Directory, digest: bytes) -> Principal | None:
             role=row.role.name,
             permissions=granted(row),
             customer_id=row.customer_id,
+            menu=own_menu(row.role),
         )
 
 
@@ -177,6 +183,11 @@ def granted(row: ApiKey | User) -> frozenset[str]:
     # Whoever is bound to one customer could otherwise raise its own credit, or see everybody's sums.
     permitted = frozenset(each.permission for each in row.role.permissions)
     return permitted if row.customer_id is None else permitted & BINDABLE
+
+
+def own_menu(role: Role) -> Sequence[Mapping[str, Any]] | None:
+    """Return the role's own menu, None for the default one."""
+    return None if role.menu is None else cast("list[dict[str, Any]]", json.loads(role.menu))
 
 
 def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> ApiKey:

@@ -90,12 +90,13 @@ class Product(Versioned, Base):
 
 
 class Role(Versioned, Base):
-    """A role: a named set of permissions."""
+    """A role: a named set of permissions, and `menu`, a tree of its own as JSON text (see ledger.directory.menus)."""
 
     __tablename__ = "roles"
     id: Mapped[str] = mapped_column(token(ID_LENGTH), primary_key=True)
     name: Mapped[str] = mapped_column(human(64), unique=True)
     builtin: Mapped[bool] = mapped_column(sa.SmallInteger)
+    menu: Mapped[str | None] = mapped_column(long_text())
     permissions: Mapped[list[RolePermission]] = relationship(cascade="all, delete-orphan", lazy="selectin")
 
 

@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, str] = {
     "batches.post": "send many commands in one request; each also needs its own permission",
     "events.read": "read the log",
     "trial_balance.read": "see the trial balance",
+    "operations.read": "see queues, workers and the check of settings",
 }
 """Every permission, with what it allows."""
 
@@ -68,13 +69,14 @@ BINDABLE = frozenset(PERMISSIONS) - {
     "roles.write",
     "api_keys.write",
     "trial_balance.read",
+    "operations.read",
 }
 """What a principal bound to one customer may hold: permissions whose effect stays with that customer."""
 
 ROLES: dict[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "operator": _OPERATOR,
-    "auditor": _READS - {"api_keys.read", "users.read"},
+    "auditor": _READS - {"api_keys.read", "users.read", "operations.read"},
     "customer": _CUSTOMER,
 }
 """The roles that come ready."""

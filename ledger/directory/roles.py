@@ -1,12 +1,15 @@
-"""Roles: named sets of permissions. The ones that come ready can be widened or narrowed, but not deleted."""
+"""Roles: named sets of permissions, and their menus. The ones that come ready can be widened or narrowed, but not deleted."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from ledger.directory import menus
+from ledger.directory.access import own_menu
 from ledger.directory.changes import find, stamped, stamps, touch, unique
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
@@ -29,14 +32,21 @@ LISTING = Listing(
         "created_at": Field(Role.created_at_us, TIME),
         "updated_at": Field(Role.updated_at_us, TIME),
     },
-    shown=("id", "name", "builtin", "permissions", "revision", "created_at", "updated_at"),
+    shown=("id", "name", "builtin", "permissions", "menu", "revision", "created_at", "updated_at"),
 )
 
 
 def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Create roles, all or none. Raises AlreadyExists, BadField for an unknown permission."""
+    """Create roles, all or none. Raises AlreadyExists, BadField for an unknown permission or page."""
     rows = [
-        Role(id=new_id("rol"), name=each["name"], builtin=0, permissions=_permissions(each["permissions"]), **stamps())
+        Role(
+            id=new_id("rol"),
+            name=each["name"],
+            builtin=0,
+            permissions=_permissions(each["permissions"]),
+            menu=_menu(each.get("menu")),
+            **stamps(),
+        )
         for each in contents
     ]
     with unique(KIND, "name"), directory.writing() as session:
@@ -59,7 +69,7 @@ def read(directory: Directory, role_id: str) -> dict[str, Any]:
 def change(
     directory: Directory, role_id: str, changes: Mapping[str, Any], *, revision: int | None = None
 ) -> dict[str, Any]:
-    """Rename a role of one's own, or change what a role permits; `admin` keeps everything.
+    """Rename a role of one's own, or change what a role permits or its menu; `admin` keeps every permission.
 
     Raises DirectoryNotFound, RevisionMismatch, AlreadyExists, BadField.
     """
@@ -75,6 +85,8 @@ def change(
             wanted = {each.permission: each for each in _permissions(changes["permissions"])}
             kept = [each for each in row.permissions if wanted.pop(each.permission, None) is not None]
             row.permissions = [*kept, *wanted.values()]
+        if "menu" in changes:
+            row.menu = _menu(changes["menu"])
         touch(row)
         session.flush()
     return public(row)
@@ -102,8 +114,26 @@ def public(row: Role) -> dict[str, Any]:
         "name": row.name,
         "builtin": bool(row.builtin),
         "permissions": sorted(each.permission for each in row.permissions),
+        "menu": own_menu(row),
         **stamped(row),
     }
+
+
+def whole_menu(directory: Directory, role_id: str) -> dict[str, Any]:
+    """Return the role's menu with every page it opens, for an editor. Raises DirectoryNotFound."""
+    with directory.reading() as session:
+        row = find(session, Role, KIND, role_id)
+        own, permissions = own_menu(row), [each.permission for each in row.permissions]
+        return {
+            "role": row.name,
+            "revision": row.revision,
+            "is_default": own is None,
+            "menu": menus.whole_menu(permissions, own),
+        }
+
+
+def _menu(entries: Sequence[Mapping[str, Any]] | None) -> str | None:
+    return None if entries is None else json.dumps(menus.checked(entries), ensure_ascii=False)
 
 
 def _permissions(names: Sequence[str]) -> list[RolePermission]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ledger.directory import passwords
-from ledger.directory.access import Principal, granted, role_named
+from ledger.directory.access import Principal, granted, own_menu, role_named
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import AlreadyExists, BadField, InUse
@@ -71,6 +71,7 @@ class Person:
     username: str
     name: str | None
     locale: str | None
+    has_password: bool
     epoch: int
     principal: Principal
 
@@ -274,12 +275,14 @@ def _person(directory: Directory, *conditions: sa.ColumnElement[bool]) -> Person
         username=row.username,
         name=row.name,
         locale=row.locale,
+        has_password=row.password_hash is not None,
         epoch=row.epoch,
         principal=Principal(
             id=f"user:{row.id}",
             role=row.role.name,
             permissions=granted(row),
             customer_id=row.customer_id,
+            menu=own_menu(row.role),
         ),
     )
 

@@ -9,11 +9,12 @@ import pytest
 from api.application import AREAS
 from api.console.pages import safe_path
 from api.console.words import CHINESE, words
-from api.routing import PUBLIC
+from api.routing import PUBLIC, Route
 from browser import Browser, logged_in, new_user
 from console_words import menu_words, texts
 from directory_front import Front, open_front
 
+PLACES = {"<token:id>": "x1", "<position:position>": "1", "<token:language>": "xx"}
 PAGES = [route for area in AREAS for route in area.routes if route.view.__name__.startswith("page_")]
 OPEN_REDIRECTS = [
     "https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)",
@@ -25,6 +26,13 @@ OPEN_REDIRECTS = [
 @pytest.fixture
 def front(sqlite_ledger_url: str, redis_url: str) -> Front:
     return open_front(sqlite_ledger_url, redis_url)
+
+
+def path_of(route: Route) -> str:
+    path = route.path
+    for place, value in PLACES.items():
+        path = path.replace(place, value)
+    return path
 
 
 def opened(browser: Browser, path: str, **headers: str) -> tuple[int, str, str]:
@@ -48,7 +56,7 @@ def test_every_page_opens_for_whom_its_permission_says(front: Front, role: str, 
     may = set(browser.me()["permissions"])
 
     for route in PAGES:
-        path = route.path.replace("<token:id>", "x1").replace("<token:language>", "xx")
+        path = path_of(route)
         status = opened(browser, path)[0]
         wanted = 404 if "language" in path else 200 if route.permission in may | {"logged-in", PUBLIC} else 403
         assert status == wanted, path
@@ -73,7 +81,7 @@ def test_no_page_has_a_script_or_style_of_its_own(front: Front) -> None:
 
     for route in PAGES:
         if "language" not in route.path:
-            text = opened(browser, route.path.replace("<token:id>", "x1"))[2]
+            text = opened(browser, path_of(route))[2]
             assert re.findall(r"<script(?![^>]* src=)|<style| style=| on[a-z]+=", text) == [], route.path
 
 

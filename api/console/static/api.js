@@ -1,24 +1,23 @@
 // Asks the API as every client does. A session's changes carry its token; a command carries a key of its own.
 
-import { language, t } from "./words.js";
+import { t, translated } from "./words.js";
 
 export class Problem extends Error {
   constructor(document) {
-    // The service words its details in English; in another language the title says it.
-    super(language === "en" || !document.title ? document.detail || document.title : t(document.title));
+    super(translated(document.detail || document.title));
     this.document = document;
-    this.errors = document.errors || [];
+    this.errors = (document.errors || []).map((each) => ({ ...each, detail: translated(each.detail) }));
   }
 }
 
+const RENEWAL_MS = 300;
 const token = document.querySelector("meta[name=csrf-token]").content;
 
 export const newKey = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-export async function ask(method, path, body = null, headers = {}) {
-  let answer;
+async function send(method, path, body, headers) {
   try {
-    answer = await fetch(path, {
+    return await fetch(path, {
       method,
       headers: {
         Accept: "application/json",
@@ -30,6 +29,15 @@ export async function ask(method, path, body = null, headers = {}) {
     });
   } catch {
     throw new Problem({ detail: t("The service cannot be reached. Nothing is lost: try again.") });
+  }
+}
+
+export async function ask(method, path, body = null, headers = {}) {
+  let answer = await send(method, path, body, headers);
+  if (answer.status === 401 && location.pathname !== "/login") {
+    // A session gets a new id when its user's role has changed; another request of this page may just have received it.
+    await new Promise((done) => setTimeout(done, RENEWAL_MS));
+    answer = await send(method, path, body, headers);
   }
   if (answer.status === 401 && location.pathname !== "/login") {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);

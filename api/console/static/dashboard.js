@@ -1,24 +1,27 @@
 import { read } from "./api.js";
+import { chart } from "./chart.js";
 import { el, one } from "./dom.js";
 import { STATES, money, number } from "./format.js";
 import { t } from "./words.js";
 
 const INTERVAL_MS = 5000;
+const DAYS = 30;
+const NOTHING = "0.00";
+let drawn = "";
 
 function card(title, amounts) {
   return el("section", { class: "card card-body" }, el("h2", { class: "h6" }, title), ...amounts.map((text) => el("div", { class: "figure" }, text)));
 }
 
 async function sums() {
-  const midnight = new Date();
-  midnight.setHours(0, 0, 0, 0);
-  const { money: all, happened } = await read(`/v1/summary?since=${encodeURIComponent(midnight.toISOString())}`);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const { money: all, happened, days } = await read(`/v1/summary?days=${DAYS}&time_zone=${encodeURIComponent(zone)}`);
   const today = (type) => {
     const found = happened.filter((each) => each.type === type);
     return found.length ? found.map(({ amount, currency, events }) => `${money(amount, currency)} (${number(events)})`) : [t("none")];
   };
   const count = (type) => [number(happened.filter((each) => each.type === type).reduce((sum, each) => sum + each.events, 0))];
-  const of = (name) => (all.length ? all.map((each) => money(each[name], each.currency)) : [money("0.00")]);
+  const of = (name) => (all.length ? all.map((each) => money(each[name], each.currency)) : [money(NOTHING)]);
   one("#sums").replaceChildren(
     card(t("Available to customers"), of("available")),
     card(t("Held for open orders"), of("held")),
@@ -26,6 +29,21 @@ async function sums() {
     card(t("Deductions today"), today("deduction.posted")),
     card(t("Orders today"), today("order.placed")),
     card(t("Failures today"), count("order.failed")),
+  );
+  overTime(days);
+}
+
+// One picture a currency: amounts of different ones have no common scale.
+function overTime(days) {
+  if (JSON.stringify(days.map((each) => each.money)) === drawn) return;
+  drawn = JSON.stringify(days.map((each) => each.money));
+  const currencies = [...new Set(days.flatMap((day) => day.money.map((each) => each.currency)))];
+  const texts = (currency, name) => days.map((day) => day.money.find((each) => each.currency === currency)?.[name] ?? NOTHING);
+  one("#over-time").replaceChildren(
+    ...(currencies.length ? [] : [t("Nothing here.")]),
+    ...currencies.map((currency) =>
+      chart(`${t("Money over 30 days")}, ${currency}`, days.map((each) => each.date), [{ name: t("Available"), texts: texts(currency, "available") }, { name: t("Held"), texts: texts(currency, "held") }], (amount) => money(amount, currency)),
+    ),
   );
 }
 

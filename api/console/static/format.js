@@ -44,8 +44,16 @@ export function money(amount, currency = document.documentElement.dataset.curren
   return `${sign}${grouped}${decimals ? `.${decimals}` : ""} ${currency}`;
 }
 
+// An amount in minor units, as the log has it: the currency says where the point goes.
+export function minor(amount, currency) {
+  const decimals = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+  const digits = String(Math.abs(amount)).padStart(decimals + 1, "0");
+  const whole = digits.slice(0, digits.length - decimals);
+  return money(`${amount < 0 ? "-" : ""}${whole}${decimals ? `.${digits.slice(-decimals)}` : ""}`, currency);
+}
+
 export const time = (text) => (text ? moments.format(new Date(text)) : "");
-export const number = (value) => numbers.format(value);
+export const number = (value) => (value === null || value === undefined ? "" : numbers.format(value));
 export const short = (id) => (id && id.length > 16 ? `…${id.slice(-8)}` : id);
 
 export function state(name) {

@@ -3,6 +3,7 @@
 import { Problem, read } from "./api.js";
 import { all, el, one, say } from "./dom.js";
 import { fillSelects } from "./form.js";
+import { restorePickers } from "./picker.js";
 import { RIGHT, STATES, number, shown } from "./format.js";
 import { t } from "./words.js";
 
@@ -48,7 +49,13 @@ export class List {
   changed() {
     const filters = this.filters().toString();
     history.replaceState(null, "", filters ? `?${filters}` : location.pathname);
+    this.linkExports();
     this.load();
+  }
+
+  // What is exported is what is searched for.
+  linkExports() {
+    for (const link of all("[data-export]", this.section)) link.href = `${link.dataset.export}&${this.filters()}`;
   }
 
   filters() {
@@ -92,9 +99,9 @@ export class List {
   }
 
   row(row) {
-    const cells = this.columns.map(({ field, kind, href }, index) => {
+    const cells = this.columns.map(({ field, kind, href, of }, index) => {
       const value = at(row, field);
-      let content = shown(value, kind === "link" ? undefined : kind, row);
+      let content = kind === "choice" ? this.choice(of, value) : shown(value, kind === "link" ? undefined : kind, row);
       const target = kind === "link" ? this.section.dataset.row : href;
       if (target && value) content = el("a", { href: into(target, row) }, content);
       const classes = RIGHT.has(kind) ? "end" : kind === "time" ? "time" : "";
@@ -102,6 +109,11 @@ export class List {
     });
     const actions = this.rowActions.map(({ word, act, colour }) => el("button", { type: "button", class: `btn btn-sm btn-outline-${colour} me-1`, "aria-label": `${word}: ${at(row, this.columns[0].field)}`, on: { click: () => act(row) } }, word));
     return el("tr", {}, ...cells, actions.length ? el("td", { class: "row-actions" }, ...actions) : null);
+  }
+
+  // The word of a filter's choice, such as a level's name.
+  choice(name, value) {
+    return [...(this.form.elements[name]?.options ?? [])].find((each) => each.value === value && value)?.text ?? "";
   }
 
   addAction(word, act, colour = "primary") {
@@ -133,6 +145,8 @@ export async function loadLists() {
   await fillSelects();
   // Selects can hold what the address says once their choices are there.
   for (const list of lists) list.restore();
+  await restorePickers();
+  for (const list of lists) list.linkExports();
   await Promise.all(lists.map((list) => list.load()));
 }
 

@@ -1,5 +1,6 @@
 import { ask, command, newKey } from "./api.js";
 import { facts, one } from "./dom.js";
+import { restorePickers } from "./picker.js";
 import { clear, complain, contents, fillSelects, onSubmit } from "./form.js";
 import { money, number } from "./format.js";
 import { t } from "./words.js";
@@ -47,5 +48,5 @@ onSubmit(form, async () => {
   location.assign(`/orders/${done.order.id}`);
 });
 
-await fillSelects();
+await Promise.all([fillSelects(), restorePickers()]);
 if (form.elements.product.value) await quote();

@@ -27,6 +27,7 @@ for (const button of all("[data-open]")) button.addEventListener("click", () => 
 if (list.table.dataset.editor) {
   list.addAction(t("Edit"), edit);
   if (path === "/v1/users") list.addAction(t("New password"), resetPassword);
+  if (path === "/v1/roles") list.addAction(t("Menu"), (row) => location.assign(`/roles/${row.id}/menu`));
   list.addAction(t("Delete"), remove, "danger");
 }
 

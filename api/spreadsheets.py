@@ -1,0 +1,94 @@
+"""Tables for spreadsheets, CSV and XLSX. What somebody typed is never taken for a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import xlsxwriter
+
+CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BYTE_ORDER_MARK = "\ufeff"
+"""Without it Excel takes UTF-8 for something else."""
+PIECE_BYTES = 64 << 10
+EXACT_DIGITS_MAX = 15
+"""Digits that the numbers of a spreadsheet keep."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+Row = Mapping[str, Any]
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Row], *, typed: Sequence[str]) -> Iterator[str]:
+    """Yield the lines; `typed` are columns of what somebody typed."""
+    yield BYTE_ORDER_MARK + _line(columns)
+    for row in rows:
+        yield _line([_cell(row.get(name), is_typed=name in typed) for name in columns])
+
+
+def xlsx_pieces(
+    columns: Sequence[str], rows: Iterable[Row], *, numbers: Mapping[str, str], times: Sequence[str]
+) -> Iterator[bytes]:
+    """Yield a workbook, made on disk with little memory.
+
+    `numbers` are columns of decimal texts or integers, with their formats; what is too long to be exact as a number
+    stays text. `times` are columns of RFC 3339 times in UTC.
+    """
+    with TemporaryFile() as file:
+        _write(file, columns, rows, numbers, times)
+        file.seek(0)
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def _write(
+    file: IO[bytes],
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    numbers: Mapping[str, str],
+    times: Sequence[str],
+) -> None:
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
+    with xlsxwriter.Workbook(file, options) as book:
+        sheet = book.add_worksheet()
+        bold = book.add_format({"bold": True})
+        moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        formats = {name: book.add_format({"num_format": text}) for name, text in numbers.items()}
+        for at, name in enumerate(columns):
+            sheet.write_string(0, at, f"{name} (UTC)" if name in times else name, bold)
+        sheet.freeze_panes(1, 0)
+        for number, row in enumerate(rows, 1):
+            for at, name in enumerate(columns):
+                value = row.get(name)
+                if value is None or value == "":
+                    continue
+                if name in times:
+                    sheet.write_datetime(number, at, _naive(value), moment)
+                elif name in numbers and len(str(value).strip("-").replace(".", "")) <= EXACT_DIGITS_MAX:
+                    sheet.write_number(number, at, float(value), formats[name])
+                else:
+                    sheet.write_string(number, at, str(value))
+        sheet.autofilter(0, 0, max(1, sheet.dim_rowmax or 0), len(columns) - 1)
+
+
+def _naive(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=None)
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue()
+
+
+def _cell(value: Any, *, is_typed: bool) -> str:
+    shown = "" if value is None else str(value)
+    return f"'{shown}" if is_typed and shown.startswith(_FORMULA_STARTS) else shown
