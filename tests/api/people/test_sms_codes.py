@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from api.services import Services
-from browser import Browser, new_user
+from browser import PASSWORD, Browser, new_user
 from directory_front import Front
+from ledger.clock import now_us
 from ledger.errors import BadSetting
 
-MOBILE = "+8613800138000"
+MOBILE, OTHER_MOBILE = "+8613800138000", "+8613900139000"
 
 
 class Gateway:
@@ -275,3 +276,62 @@ def test_settings_that_cannot_work_are_refused_at_start(sqlite_ledger_url: str, 
 
     with pytest.raises(BadSetting):
         Services({"ORDERLEDGER_DATABASE_URL": sqlite_ledger_url, "ORDERLEDGER_REDIS_URL": "redis://x/0", **environment})
+
+
+def logged_in_by_code(front: Front, gateway: Gateway) -> Browser:
+    browser = Browser(front.app)
+    assert asked(front, OTHER_MOBILE).status_code == 202
+    answer = browser.ask("POST", "session", {"mobile": OTHER_MOBILE, "code": gateway.code()})
+    assert answer.status_code == 201, answer.text
+    browser.csrf = answer.json["csrf_token"]
+    return browser
+
+
+def test_who_logged_in_by_a_code_just_now_sets_a_first_password(front: Front, gateway: Gateway) -> None:
+    front.ask("POST", "users", {"username": "kim", "role": "operator", "mobile": OTHER_MOBILE})
+    browser = logged_in_by_code(front, gateway)
+    assert browser.me()["has_password"] is False
+    weak = browser.ask("POST", "me/password", {"new_password": "password"})
+
+    answer = browser.ask("POST", "me/password", {"new_password": "a fine new phrase"})
+
+    assert (weak.status_code, answer.status_code, answer.json["has_password"]) == (422, 200, True)
+    assert Browser(front.app).log_in("kim", "a fine new phrase").status_code == 201
+    # From now on it is asked for.
+    assert browser.ask("POST", "me/password", {"new_password": "another fine phrase"}).status_code == 403
+
+
+def test_an_old_session_sets_no_first_password(front: Front, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    front.ask("POST", "users", {"username": "kim", "role": "operator", "mobile": OTHER_MOBILE})
+    browser = logged_in_by_code(front, gateway)
+    monkeypatch.setattr("api.login.now_us", lambda: now_us() + 601_000_000)
+
+    answer = browser.ask("POST", "me/password", {"new_password": "a fine new phrase"})
+
+    assert (answer.status_code, answer.json["code"]) == (403, "login-too-old")
+    assert browser.me()["has_password"] is False
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted"),
+    [
+        (0, "203.0.113.9", "192.0.2.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.66, 203.0.113.9", "203.0.113.9"),
+        (2, "203.0.113.9, 198.51.100.7", "203.0.113.9"),
+        (1, "", "192.0.2.1"),
+    ],
+)
+def test_behind_proxies_an_address_is_what_the_last_trusted_one_says(
+    open_people: Any, gateway: Gateway, proxies: int, forwarded: str, counted: str
+) -> None:
+    front = open_people(trusted_proxies=proxies)
+    new_user(front, "ada")
+    browser = Browser(front.app)
+
+    answer = browser.ask("POST", "session", {"username": "ada", "password": PASSWORD}, X_Forwarded_For=forwarded)
+
+    assert answer.status_code == 201
+    browser.csrf = answer.json["csrf_token"]
+    (session,) = browser.ask("GET", "sessions").json["data"]
+    assert session["address"] == counted
