@@ -34,6 +34,8 @@ def normal_name(requirement: str) -> str:
     [
         ("options", "install_requires"),
         ("options.extras_require", "embedded"),
+        ("options.extras_require", "tencent"),
+        ("options.extras_require", "aliyun"),
         ("options.extras_require", "dev"),
         ("options.extras_require", "bench"),
     ],

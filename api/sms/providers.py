@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -10,7 +12,7 @@ from email.message import Message
 from string import Template
 from typing import IO, Any, Protocol
 
-from api.sms.settings import CONSOLE, HTTP, SmsSettings
+from api.sms.settings import ALIYUN, CONSOLE, HTTP, TENCENT, SmsSettings
 from ledger.errors import BadSetting
 from ledger.settings import PREFIX
 
@@ -85,7 +87,35 @@ def provider_of(settings: SmsSettings) -> Provider | None:
         return ConsoleProvider()
     if settings.sms_provider == HTTP:
         return HttpProvider(settings)
+    try:
+        # Here and not above: the vendors' packages are extras, and one takes half a second and 50 MB to import.
+        if settings.sms_provider == TENCENT:
+            from api.sms.tencent import TencentProvider
+
+            return TencentProvider(settings)
+        if settings.sms_provider == ALIYUN:
+            from api.sms.aliyun import AliyunProvider
+
+            return AliyunProvider(settings)
+    except ImportError as error:
+        vendor = settings.sms_provider
+        raise BadSetting(
+            variable=f"{PREFIX}SMS_PROVIDER",
+            problem=f"{vendor} needs its package: pip install 'orderledger[{vendor}]'",
+        ) from error
     return None
+
+
+def refused(vendor: str, code: object) -> NotSent:
+    """Return what to raise for a vendor's error code; what is not spelt like one could be anything, and is left out."""
+    is_named = isinstance(code, str) and re.fullmatch(r"[A-Za-z._:]{1,100}", code)
+    return NotSent(f"{vendor} did not take the message: {code if is_named else 'it named no reason'}")
+
+
+def keep_quiet(*loggers: str) -> None:
+    """Let packages say nothing below a warning: at the level of debugging they write down what they send."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _filled(template: Any, values: dict[str, str]) -> Any:

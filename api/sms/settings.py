@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ledger.errors import BadSetting
 from ledger.settings import PREFIX, integer, one_of, read_settings, seconds, setting, text
 
-OFF, CONSOLE, HTTP = "off", "console", "http"
+OFF, CONSOLE, HTTP, TENCENT, ALIYUN = "off", "console", "http", "tencent", "aliyun"
+NEEDED = {
+    TENCENT: ("SMS_KEY_ID", "SMS_KEY_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE", "SMS_APP_ID"),
+    ALIYUN: ("SMS_KEY_ID", "SMS_KEY_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE"),
+}
+"""The settings without which a vendor sends nothing."""
 DEFAULT_BODY = '{"mobile": "$mobile", "code": "$code", "valid_s": "$valid_s"}'
 
 
@@ -18,11 +25,14 @@ class SmsSettings:
 
     sms_provider: str = setting(
         "SMS_PROVIDER",
-        one_of(OFF, CONSOLE, HTTP),
+        one_of(OFF, CONSOLE, HTTP, TENCENT, ALIYUN),
         OFF,
-        "who sends login codes: off (nobody; only passwords), console (prints them: for development; what `up` takes), http",
+        "who sends login codes: off (nobody; only passwords), console (prints them: for development; what `up` takes), "
+        "http, tencent, aliyun",
     )
-    sms_url: str = setting("SMS_URL", text, "", "where http posts a code")
+    sms_url: str = setting(
+        "SMS_URL", text, "", "where http posts a code; host to which tencent and aliyun post, empty: the vendor's own"
+    )
     sms_token: str = setting("SMS_TOKEN", text, "", "sent as a bearer token with http's posts", secret=True)
     sms_body: str = setting(
         "SMS_BODY",
@@ -30,6 +40,16 @@ class SmsSettings:
         DEFAULT_BODY,
         "JSON that http posts; $mobile, $code and $valid_s are filled in within its texts",
     )
+    sms_key_id: str = setting("SMS_KEY_ID", text, "", "id of the access key at tencent or aliyun")
+    sms_key_secret: str = setting(
+        "SMS_KEY_SECRET", text, "", "secret of that key, with which requests are signed", secret=True
+    )
+    sms_sign_name: str = setting("SMS_SIGN_NAME", text, "", "signature of the messages, as the vendor approved it")
+    sms_template: str = setting(
+        "SMS_TEMPLATE", text, "", "the vendor's id of the template, whose one variable is the code"
+    )
+    sms_app_id: str = setting("SMS_APP_ID", text, "", "SdkAppId of the application at tencent")
+    sms_region: str = setting("SMS_REGION", text, "ap-guangzhou", "region of tencent")
     sms_timeout_s: float = setting("SMS_TIMEOUT_S", seconds(0.1, 60), 5.0, "longest wait for a provider, in seconds")
     sms_codes_per_number_hour_max: int = setting(
         "SMS_CODES_PER_NUMBER_HOUR_MAX", integer(1, 1_000), 5, "codes sent to one number in an hour"
@@ -50,4 +70,20 @@ class SmsSettings:
         found = read_settings(cls, environment)
         if found.sms_provider == HTTP and not found.sms_url.startswith(("https://", "http://")):
             raise BadSetting(variable=f"{PREFIX}SMS_URL", problem="http needs a URL such as https://sms.example/send")
+        for variable in NEEDED.get(found.sms_provider, ()):
+            value = getattr(found, variable.lower())
+            if not value or value != value.strip():
+                raise BadSetting(
+                    variable=PREFIX + variable,
+                    problem=f"{found.sms_provider} needs it, without spaces around it; see docs/operating.md",
+                )
+        if found.sms_provider in NEEDED and not re.fullmatch(r"(https?://[^/?#@\s]+/?)?", found.sms_url):
+            raise BadSetting(
+                variable=f"{PREFIX}SMS_URL", problem=f"{found.sms_provider} takes a host such as https://sms.example"
+            )
         return found
+
+    def endpoint(self, host: str) -> tuple[str, str]:
+        """Return scheme and host to which a vendor's requests go: HTTPS and the given host, unless a URL is set."""
+        url = urlsplit(self.sms_url or f"https://{host}")
+        return url.scheme, url.netloc
