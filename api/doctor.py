@@ -119,9 +119,9 @@ def _schema(engines: Mapping[str, sa.Engine]) -> Iterator[Finding]:
     for history, engine in engines.items():
         at = read(engine, partial(current, history=history))
         if at == head(history):
-            yield _finding("schema", GOOD, f"{history} at {at}")
+            yield _finding("schema", GOOD, f"{history} is at revision {at}")
         else:
-            yield _finding("schema", BAD, f"{history} at {at or 'nothing'}", "orderledger db upgrade")
+            yield _finding("schema", BAD, f"{history} is at revision {at or 'none'}", "orderledger db upgrade")
 
 
 def _redis(client: redis.Redis) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from werkzeug.http import dump_cookie
 
 from api.answers import SECURITY_HEADERS
 from api.console.words import ENGLISH, LANGUAGES, translations, words
+from api.encoding import encode_json
 from api.errors import PathNotFound, Unauthenticated
 from api.problems import entry_of
 from api.routing import LOGGED_IN, PUBLIC, Answer, Call, Routes, View
@@ -37,8 +38,9 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_MEDIA_TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_MEDIA_TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "json": "application/json"}
 _BOOTSTRAP = "bootstrap.min.css"
+_WORDS = "words-"
 _SAFE_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 routes = Routes("console")
@@ -145,8 +147,6 @@ def page_language(call: Call) -> Answer:
 def console_asset(call: Call) -> Answer:
     """Return a file of the console."""
     name = call.path["name"]
-    if name.startswith("words-") and name.removeprefix("words-") in LANGUAGES:
-        return Answer(200, dict(words(name.removeprefix("words-"))), _asset_headers())
     content, etag = _asset(name)
     headers = {**_asset_headers(), "ETag": etag}
     if request.headers.get("If-None-Match") == etag:
@@ -245,14 +245,20 @@ def _environment(language: str) -> jinja2.Environment:
 
 @cache
 def _asset(name: str) -> tuple[bytes, str]:
-    """Return a file and its ETag. Raises PathNotFound."""
+    """Return a file, or a language's words as JSON, and its ETag. Raises PathNotFound."""
+    language = name.removeprefix(_WORDS).removesuffix(".json")
+    if name == f"{_WORDS}{language}.json" and language in LANGUAGES:
+        return _with_etag(encode_json(words(language)))
     if name == _BOOTSTRAP:
         file = files("flask_bootstrap") / "static" / "bootstrap5" / "css" / name
     else:
         file = files("api.console") / "static" / name
     if name.rpartition(".")[2] not in _MEDIA_TYPES or not file.is_file():
         raise PathNotFound()
-    content = file.read_bytes()
+    return _with_etag(file.read_bytes())
+
+
+def _with_etag(content: bytes) -> tuple[bytes, str]:
     return content, f'"{sha256(content).hexdigest()[:20]}"'
 
 

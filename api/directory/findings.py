@@ -39,7 +39,7 @@ def ensure_new(call: Call, rules: Rules, content: Mapping[str, Any]) -> None:
     found = _found(call, rules, [content]).get(0)
     if found is None:
         return
-    if found == _taken(rules):
+    if found == _taken_problem(rules):
         raise AlreadyExists(kind=rules.kind, field=found[0])
     raise InvalidFields(errors=[FieldError(pointer=f"/{found[0]}", detail=found[1])])
 
@@ -65,18 +65,22 @@ def _found(call: Call, rules: Rules, contents: Sequence[Mapping[str, Any]]) -> d
         known = _existing(directory, column, {content[name] for content in contents if content.get(name) is not None})
         for index, content in enumerate(contents):
             if content.get(name) is not None and content[name] not in known:
-                found.setdefault(index, (name, f"there is no {column.class_.__name__.lower()} {content[name]}"))
+                found.setdefault(index, (name, _reference_problem(column, content[name])))
     if rules.unique is not None:
         name, column = rules.unique
         seen = _existing(directory, column, {content[name] for content in contents})
         for index, content in enumerate(contents):
             if content[name] in seen:
-                found.setdefault(index, _taken(rules))
+                found.setdefault(index, _taken_problem(rules))
             seen.add(content[name])
     return found
 
 
-def _taken(rules: Rules) -> Problem:
+def _reference_problem(column: Any, value: str) -> str:
+    return f"there is no {column.class_.__name__.lower()} {value}"
+
+
+def _taken_problem(rules: Rules) -> Problem:
     name = "" if rules.unique is None else rules.unique[0]
     return name, f"another {rules.kind} has this {name} already"
 

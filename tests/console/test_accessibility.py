@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,7 +15,7 @@ SERIOUS = {"serious", "critical"}
 WIDTHS = (375, 1_280)
 STAFF_PAGES = (
     "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/users",
-    "/roles", "/api-keys", "/place", "/account", "/nowhere",
+    "/roles", "/api-keys", "/place", "/account", "/balances", "/queues", "/doctor", "/events/1", "/nowhere",
 )  # fmt: skip
 DIALOGS = ("/customers", "/levels", "/products", "/users", "/roles", "/api-keys")
 NASTY = (
@@ -32,10 +33,10 @@ NASTY = (
 
 
 @pytest.fixture(scope="module")
-def shop(console: Console) -> dict[str, str]:
+def shop(console: Console) -> dict[str, Any]:
     """A customer with an order, its login, and nasty names everywhere."""
     admin = console.admin
-    ids: dict[str, str] = {}
+    ids: dict[str, Any] = {}
     for number, text in enumerate(NASTY):
         level = admin.post("/v1/levels", {"name": f"{text} {number}", "discount_percent": "90"})
         assert level.status == 201, level.body
@@ -46,13 +47,23 @@ def shop(console: Console) -> dict[str, str]:
         customer_id = customer.body["id"]
         recharge = {"amount": "10.00", "reference": text, "memo": text}
         assert admin.post(f"/v1/customers/{customer_id}/recharges", recharge).status == 201
-        order = {"customer_id": customer_id, "product": f"sku{number}", "quantity": 1, "reference": text}
-        ids["order"] = admin.post("/v1/orders", order).body["order"]["id"]
+        slow = {"sku": f"slow{number}", "name": text, "unit_price": "0.10", "executor": "simulated"}
+        assert admin.post("/v1/products", slow | {"executor_settings": {"delay_s": 3_600}}).status == 201
+        order = {"customer_id": customer_id, "product": f"slow{number}", "quantity": 1, "reference": text}
+        placed = admin.post("/v1/orders", order | {"params": {text: text}})
+        assert placed.status == 201, placed.body
+        ids["order"] = placed.body["order"]["id"]
+        assert admin.post(f"/v1/orders/{ids['order']}/cancellation", {"reason": text}).status == 201
+        deduction = {"amount": "0.10", "reference": text, "memo": text}
+        ids["deduction"] = admin.post(f"/v1/customers/{customer_id}/deductions", deduction).body["position"]
+        assert admin.post(f"/v1/transactions/{ids['deduction']}/reversal", {"reason": text}).status == 201
         ids["customer"] = customer_id
-        role = admin.post("/v1/roles", {"name": f"{text}{number}", "permissions": ["levels.read"]})
+        menu = [{"key": f"g{number}", "label": {"en": text[:40], "zh": text[:40]}, "children": [{"key": "levels"}]}]
+        role = admin.post("/v1/roles", {"name": f"{text}{number}", "permissions": ["levels.read"], "menu": menu})
         assert role.status == 201, role.body
         assert admin.post("/v1/api-keys", {"name": text, "role": role.body["name"]}).status == 201
         console.user(f"{text}{number}", role.body["name"], name=text)
+        ids["role"] = role.body["id"]
     console.user("owner", "customer", customer_id=ids["customer"], name=NASTY[0])
     console.service.wait_until(console.service.caught_up)
     return ids
@@ -81,14 +92,25 @@ def looked_at(window: Window, path: str) -> list[str]:
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.timeout(400)
 def test_every_page_is_accessible_and_executes_nothing(
-    console: Console, window: Open, shop: dict[str, str], language: str
+    console: Console, window: Open, shop: dict[str, Any], language: str
 ) -> None:
     found: list[str] = []
     staff = window(language=language)
     staff.go("/login")
     found += looked_at(staff, "/login")
     staff.log_in("admin")
-    for path in (*STAFF_PAGES, f"/customers/{shop['customer']}", f"/orders/{shop['order']}"):
+    customer_pages = (
+        f"/customers/{shop['customer']}",
+        f"/customers/{shop['customer']}/statement",
+        f"/balances?customer_id={shop['customer']}",
+    )
+    for path in (
+        *STAFF_PAGES,
+        *customer_pages,
+        f"/orders/{shop['order']}",
+        f"/events/{shop['deduction']}",
+        f"/roles/{shop['role']}/menu",
+    ):
         page = staff.go(path)
         found += looked_at(staff, path)
         assert page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
@@ -97,7 +119,7 @@ def test_every_page_is_accessible_and_executes_nothing(
             found += looked_at(staff, path)
     customer = window(language=language)
     customer.log_in("owner")
-    for path in ("/", "/place", "/orders", "/transactions", "/account"):
+    for path in ("/", "/place", "/orders", "/transactions", "/statement", "/account"):
         customer.go(path)
         found += looked_at(customer, path)
 

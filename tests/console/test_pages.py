@@ -116,7 +116,18 @@ def test_a_users_own_language_counts(front: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../pages.py", "..%2fpages.py", "pages.py", "words.py", "none.js", "words-xx", "login.html"]
+    "name",
+    [
+        "../pages.py",
+        "..%2fpages.py",
+        "pages.py",
+        "words.py",
+        "none.js",
+        "words-xx",
+        "words-xx.json",
+        "words-zh",
+        "login.html",
+    ],
 )
 def test_only_the_consoles_own_files_are_handed_out(front: Front, name: str) -> None:
     assert opened(Browser(front.app), f"/console/{name}")[0] == 404

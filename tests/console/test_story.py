@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from api.console.words import CHINESE, words
 from console.conftest import Console, Window
+from console_words import menu_words
 
 Open = Callable[..., Window]
 
@@ -17,29 +21,39 @@ def fill(page: Page, dialog: str, **values: str) -> None:
     page.click(f"#{dialog} [type=submit]")
 
 
-def test_from_the_first_level_to_the_audit(console: Console, window: Open) -> None:
-    admin = window()
+def say(language: str) -> Callable[[str], str]:
+    """Return what turns the console's English words into the language's."""
+    known = words(CHINESE) | menu_words() if language == CHINESE else {}
+    return lambda text: known.get(text, text)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_from_the_first_level_to_the_audit(console: Console, window: Open, language: str) -> None:
+    w, own = say(language), partial(window, language=language)
+    level, name = {"en": ("Friends", "赵敏 Zhao Min"), "zh": ("朋友", "钱进")}[language]
+    skus = (f"hello-{language}", f"slow-{language}")
+    admin = own()
     page = admin.log_in("admin")
 
     # A level, a customer of it, two products, money.
-    page.click("nav >> text=Levels")
-    page.click("text=New level")
-    fill(page, "editor", name="Friends", discount_percent="90")
-    expect(page.locator("tbody")).to_contain_text("Friends")
-    page.click("nav >> text=Customers")
-    page.click("text=New customer")
-    page.select_option("#editor [name=level_id]", label="Friends")
-    fill(page, "editor", name="赵敏 Zhao Min")
-    expect(page.locator("#name")).to_have_text("赵敏 Zhao Min")
+    page.click(f"nav >> text={w('Levels')}")
+    page.click(f"text={w('New level')}")
+    fill(page, "editor", name=level, discount_percent="90")
+    expect(page.locator("tbody")).to_contain_text(level)
+    page.click(f"nav >> text={w('Customers')}")
+    page.click(f"text={w('New customer')}")
+    page.select_option("#editor [name=level_id]", label=level)
+    fill(page, "editor", name=name)
+    expect(page.locator("#name")).to_have_text(name)
     customer_id = page.url.rsplit("/", 1)[1]
-    for sku, delay in (("hello", "0"), ("slow", "3600")):
+    for sku, delay in zip(skus, ("0", "3600"), strict=True):
         admin.go("/products")
-        page.click("text=New product")
+        page.click(f"text={w('New product')}")
         page.fill("#editor [name=executor_settings]", f'{{"delay_s": {delay}}}')
         fill(page, "editor", sku=sku, name=sku.title(), unit_price="0.10")
         expect(page.locator("tbody")).to_contain_text(sku)
     admin.go(f"/customers/{customer_id}")
-    page.click("text=Recharge")
+    page.click("[data-move=recharges]")
     fill(page, "move", amount="100.00", reference="first")
     expect(page.locator("#preview")).to_contain_text("0.00 CNY")
     expect(page.locator("#preview")).to_contain_text("100.00 CNY")
@@ -48,43 +62,66 @@ def test_from_the_first_level_to_the_audit(console: Console, window: Open) -> No
     expect(page.locator("tbody")).to_contain_text("first")
 
     # The customer orders at its level's price, and sees the agent complete the order.
-    console.user("zhao", "customer", customer_id=customer_id)
-    customer = window()
-    shop = customer.log_in("zhao")
+    console.user(f"zhao-{language}", "customer", customer_id=customer_id)
+    customer = own()
+    shop = customer.log_in(f"zhao-{language}")
     expect(shop.locator("#balance")).to_contain_text("100.00 CNY")
-    shop.click("text=Place an order >> nth=0")
-    shop.select_option("[name=product]", "hello")
+    shop.click(f"text={w('Place an order')} >> nth=0")
+    shop.select_option("[name=product]", skus[0])
     shop.fill("[name=quantity]", "100")
     expect(shop.locator("#quote")).to_contain_text("9.00 CNY")
     expect(shop.locator("#quote")).to_contain_text("91.00 CNY")
     shop.click("#place [type=submit]")
-    expect(shop.locator("#status")).to_have_text("completed")
-    expect(shop.locator("#timeline")).to_contain_text("order completed")
+    expect(shop.locator("#status")).to_have_text(w("completed"))
+    expect(shop.locator("#timeline")).to_contain_text(w("order completed"))
 
     # Another one is cancelled.
     customer.go("/place")
-    shop.select_option("[name=product]", "slow")
+    shop.select_option("[name=product]", skus[1])
     shop.fill("[name=quantity]", "50")
     shop.click("#place [type=submit]")
     shop.click("#cancel")
     shop.click("#cancellation [type=submit]")
-    expect(shop.locator("#status")).to_have_text("cancelled")
+    expect(shop.locator("#status")).to_have_text(w("cancelled"))
+    shop.click(f"nav >> text={w('My statement')}")
+    expect(shop.locator("#facts")).to_contain_text("91.00 CNY")
+    expect(shop.locator("#lines tbody tr")).to_have_count(5)
     customer.go("/")
     expect(shop.locator("#balance")).to_contain_text("91.00 CNY")
     expect(shop.locator("tbody tr")).to_have_count(2)
 
-    # The auditor sees all of it, and that it adds up.
-    auditor = window()
+    # What cannot be done is said in the reader's language.
+    customer.go("/place")
+    shop.select_option("[name=product]", skus[1])
+    shop.fill("[name=quantity]", "99999")
+    expect(shop.locator("#place [data-problem]")).to_contain_text(
+        {"en": "can be spent", "zh": "请给账户充值"}[language]
+    )
+
+    # The auditor sees all of it, event by event and at any time, and that it adds up.
+    auditor = own()
     books = auditor.log_in("auditor")
     auditor.go(f"/events?customer_id={customer_id}")
     expect(books.locator("tbody")).to_contain_text("order.completed")
-    books.click("tbody tr:last-child >> text=All of it")
-    expect(books.locator("#detail-text")).to_contain_text("postings")
+    expect(books.locator("[role=combobox]")).to_have_value(name)
+    books.click("tbody tr:last-child a >> nth=0")
+    expect(books.locator("#postings")).to_contain_text(f"customer:{customer_id}:held")
+    last = books.url
+    books.click("#previous-in-account")
+    books.wait_for_url(lambda url: url != last and "/events/" in url)
+    expect(books.locator("#type")).to_contain_text("order.started")
+    books.click("#next-in-account")
+    books.wait_for_url(last)
+    auditor.go(f"/balances?customer_id={customer_id}")
+    expect(books.locator("#balance")).to_contain_text("91.00 CNY")
+    books.focus("#slider")
+    books.keyboard.press("Home")
+    expect(books.locator("#balance")).to_contain_text("0.00 CNY")
     auditor.go("/trial-balance")
     expect(books.locator("#sums")).to_contain_text("0.00 CNY")
     expect(books.locator("#accounts")).to_contain_text("platform:revenue")
-    assert books.locator("nav >> text=Users").count() == 0
-    assert auditor.go("/users").locator("h1").inner_text() == "Not permitted"
+    assert books.locator(f"nav >> text={w('Users')}").count() == 0
+    assert auditor.go("/users").locator("h1").inner_text() == w("Not permitted")
 
 
 def test_a_changed_role_counts_at_the_next_click(console: Console, window: Open) -> None:

@@ -1,7 +1,7 @@
 // The page's language: English words as they stand in the scripts, others from the service's catalogue.
 
 export const language = document.documentElement.dataset.language;
-const words = language === "en" ? {} : await (await fetch(`/console/words-${language}`)).json();
+const words = language === "en" ? {} : await (await fetch(`/console/words-${language}.json`)).json();
 let patterns;
 
 export function t(text, values = {}) {
@@ -17,7 +17,7 @@ export function translated(text) {
   patterns ??= Object.keys(words).filter((each) => /\{\w+\}/.test(each)).map(pattern).sort((one, other) => other.fixed - one.fixed);
   for (const { expression, places, source } of patterns) {
     const found = expression.exec(text);
-    if (found) return filled(words[source], Object.fromEntries(places.map((name, index) => [name, words[found[index + 1]] ?? found[index + 1]])));
+    if (found) return filled(words[source], Object.fromEntries(places.map((name, index) => [name, translated(found[index + 1])])));
   }
   return text;
 }
