@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class Client:
 class Service:
     """One process of each role; each may be killed and is then started again, as a process manager would."""
 
-    def __init__(self, environment: Mapping[str, str], *, api_workers: int = 1) -> None:
+    def __init__(self, environment: Mapping[str, str], *, api_workers: int = 1, log: Path | None = None) -> None:
         self.port = _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         code = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
@@ -96,6 +96,7 @@ class Service:
         api = ("api", "--port", str(self.port), "--workers", str(api_workers))
         self._commands = {" ".join(command[:2]): command for command in ROLES} | {"api": api}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._log = log
         self._stopping = threading.Event()
 
     def run(self, *arguments: str) -> str:
@@ -153,7 +154,11 @@ class Service:
 
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "orderledger", *self._commands[name]]
-        self._processes[name] = subprocess.Popen(command, env=self.environment, start_new_session=True)
+        with ExitStack() as stack:
+            errors = None if self._log is None else stack.enter_context(self._log.open("ab"))
+            self._processes[name] = subprocess.Popen(
+                command, env=self.environment, start_new_session=True, stderr=errors
+            )
 
     def _keep_running(self) -> None:
         while not self._stopping.wait(0.1):
@@ -169,9 +174,9 @@ class Service:
 
 
 @contextmanager
-def running(environment: Mapping[str, str], *, api_workers: int = 1) -> Iterator[Service]:
+def running(environment: Mapping[str, str], *, api_workers: int = 1, log: Path | None = None) -> Iterator[Service]:
     """Migrate, start every role, and stop them at the end; a process that does not end in order is an error."""
-    service = Service(environment, api_workers=api_workers)
+    service = Service(environment, api_workers=api_workers, log=log)
     service.run("db", "upgrade")
     service.start()
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
@@ -18,11 +20,23 @@ WAIT_MS = 15_000
 
 @dataclass(slots=True)
 class Console:
-    """A running service with an administrator's API key, and the users that tests made."""
+    """A running service with an administrator's API key, what it wrote, and the users that tests made."""
 
     service: Service
     admin: Client
+    log: Path
     users: set[str] = field(default_factory=set)
+
+    def login_code(self, mobile: str) -> str:
+        """Return the last login code of a number, as the service printed it."""
+        codes: list[str] = []
+
+        def has_come() -> bool:
+            codes[:] = re.findall(rf"login code of {re.escape(mobile)} is ([0-9]{{6}})", self.log.read_text())
+            return bool(codes)
+
+        self.service.wait_until(has_come)
+        return codes[-1]
 
     def user(self, username: str, role: str, **more: object) -> None:
         """Make a user with PASSWORD unless it is there."""
@@ -52,8 +66,9 @@ def console(tmp_path_factory: pytest.TempPathFactory, redis_of_console: PrivateR
         "ORDERLEDGER_SMS_PROVIDER": "console",
         "ORDERLEDGER_DATA": str(folder),
     }
-    with running(environment) as service:
-        made = Console(service, service.client())
+    log = folder / "log"
+    with running(environment, log=log) as service:
+        made = Console(service, service.client(), log)
         for role in ("admin", "operator", "auditor"):
             made.user(role, role)
         yield made

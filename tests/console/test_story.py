@@ -21,6 +21,12 @@ def fill(page: Page, dialog: str, **values: str) -> None:
     page.click(f"#{dialog} [type=submit]")
 
 
+def to_page(page: Page, name: str) -> None:
+    """Click on an entry of the menu, and wait until its page has asked all it wants."""
+    page.click(f"nav >> text={name}")
+    page.wait_for_load_state("networkidle")
+
+
 def say(language: str) -> Callable[[str], str]:
     """Return what turns the console's English words into the language's."""
     known = words(CHINESE) | menu_words() if language == CHINESE else {}
@@ -36,11 +42,11 @@ def test_from_the_first_level_to_the_audit(console: Console, window: Open, langu
     page = admin.log_in("admin")
 
     # A level, a customer of it, two products, money.
-    page.click(f"nav >> text={w('Levels')}")
+    to_page(page, w("Levels"))
     page.click(f"text={w('New level')}")
     fill(page, "editor", name=level, discount_percent="90")
     expect(page.locator("tbody")).to_contain_text(level)
-    page.click(f"nav >> text={w('Customers')}")
+    to_page(page, w("Customers"))
     page.click(f"text={w('New customer')}")
     page.select_option("#editor [name=level_id]", label=level)
     fill(page, "editor", name=name)
@@ -83,7 +89,7 @@ def test_from_the_first_level_to_the_audit(console: Console, window: Open, langu
     shop.click("#cancel")
     shop.click("#cancellation [type=submit]")
     expect(shop.locator("#status")).to_have_text(w("cancelled"))
-    shop.click(f"nav >> text={w('My statement')}")
+    to_page(shop, w("My statement"))
     expect(shop.locator("#facts")).to_contain_text("91.00 CNY")
     expect(shop.locator("#lines tbody tr")).to_have_count(5)
     customer.go("/")
@@ -132,7 +138,7 @@ def test_a_changed_role_counts_at_the_next_click(console: Console, window: Open)
     expect(page.locator("nav")).to_contain_text("Customers")
 
     console.admin.request("PATCH", f"/v1/roles/{role['id']}", {"permissions": ["levels.read"]})
-    page.click("nav >> text=Customers")
+    to_page(page, "Customers")
 
     expect(page.locator("h1")).to_have_text("Not permitted")
     clerk.go("/")
@@ -141,7 +147,7 @@ def test_a_changed_role_counts_at_the_next_click(console: Console, window: Open)
 
 def test_filters_and_tabs_stand_in_the_address(console: Console, window: Open) -> None:
     page = window().log_in("operator")
-    page.click("nav >> text=Orders")
+    to_page(page, "Orders")
     page.wait_for_load_state("networkidle")
     page.fill("[name=q]", "hello")
     page.wait_for_url("**/orders?q=hello")
@@ -156,7 +162,7 @@ def test_filters_and_tabs_stand_in_the_address(console: Console, window: Open) -
 
 def test_what_is_wrong_stands_beside_its_field(console: Console, window: Open) -> None:
     page = window().log_in("operator")
-    page.click("nav >> text=Levels")
+    to_page(page, "Levels")
     page.click("text=New level")
     fill(page, "editor", name="Odd", discount_percent="1000")
 
@@ -205,3 +211,110 @@ def test_after_logging_in_one_is_where_one_wanted_to_be_and_nowhere_else(console
         page.click("#by-password [type=submit]")
         page.wait_for_selector("[data-log-out]")
         assert page.url == console.service.address + reached
+
+
+def test_an_admin_arranges_a_roles_menu_and_it_is_seen_at_the_next_click(console: Console, window: Open) -> None:
+    role = console.admin.post(
+        "/v1/roles", {"name": "teller", "permissions": ["levels.read", "orders.read", "roles.read"]}
+    ).body
+    console.user("teller", "teller")
+    teller = window()
+    page = teller.log_in("teller")
+    assert page.locator("nav#menu a").all_inner_texts() == [
+        "Orders",
+        "Levels",
+        "Roles and menus",
+        "Password and sessions",
+    ]
+
+    admin = window()
+    editor = admin.log_in("admin")
+    admin.go(f"/roles/{role['id']}/menu")
+    editor.click("[data-focus=orders-down]")
+    editor.fill("[aria-label='English name: orders']", "Sales")
+    editor.check("[aria-label='Hidden: Roles and menus']")
+    editor.click("#new-group")
+    editor.select_option("[aria-label='Group: Levels']", "group-1")
+    editor.click("#menu-editor [type=submit]")
+    expect(editor.locator("#whose")).to_contain_text("a menu of its own")
+    expect(editor.locator("[aria-label='English name: orders']")).to_have_value("Sales")
+
+    teller.go("/orders")
+    assert page.locator("nav#menu a").all_inner_texts() == ["Sales", "Password and sessions", "Levels"]
+    # Hiding takes no permission away.
+    assert teller.go("/roles").locator("h1").inner_text() == "Roles and menus"
+    assert teller.go(f"/roles/{role['id']}/menu").locator("[type=submit]").count() == 0
+    editor.click("#default")
+    expect(editor.locator("#whose")).to_contain_text("the default menu")
+
+
+def test_staff_finds_a_customer_by_part_of_its_name_and_orders_for_it(console: Console, window: Open) -> None:
+    customer = console.admin.post("/v1/customers", {"name": "欧阳修 Ouyang", "mobile": "+8613700137000"}).body
+    console.admin.post(f"/v1/customers/{customer['id']}/recharges", {"amount": "10.00"})
+    product = {"sku": "staffed", "name": "Staffed", "unit_price": "0.10", "executor": "simulated"}
+    assert console.admin.post("/v1/products", product).status == 201
+    staff = window()
+    page = staff.log_in("operator")
+    staff.go("/place")
+    page.select_option("[name=product]", "staffed")
+    page.fill("[role=combobox]", "阳修")
+    expect(page.locator("[role=option]")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("[role=combobox]")).to_have_value("欧阳修 Ouyang")
+    expect(page.locator("#quote")).to_contain_text("9.90 CNY")
+    page.click("#place [type=submit]")
+    page.wait_for_url("**/orders/ord_*")
+    expect(page.locator("#facts")).to_contain_text("欧阳修 Ouyang")
+
+
+def test_what_is_exported_is_what_is_searched_for(console: Console, window: Open) -> None:
+    staff = window()
+    page = staff.log_in("operator")
+    staff.go("/orders?status=completed")
+
+    with page.expect_download() as download:
+        page.click("text=Export CSV")
+
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert lines[0].startswith("id,placed_at")
+    assert {line.split(",")[3] for line in lines[1:]} <= {"completed"}
+
+
+def test_whoever_runs_it_sees_queues_workers_and_what_to_mend(console: Console, window: Open) -> None:
+    admin = window()
+    page = admin.log_in("admin")
+    to_page(page, "Queues and workers")
+    expect(page.locator("#queues tbody tr")).to_have_count(4)
+    expect(page.locator("#queues .badge")).to_have_count(0)
+    expect(page.locator("#workers tbody tr").first).to_contain_text("idle")
+    to_page(page, "Settings check")
+    expect(page.locator("#findings")).to_contain_text("session cookie")
+    expect(page.locator("#verdict")).to_contain_text("should be looked at")
+
+
+def test_the_dashboard_draws_thirty_days_and_has_them_as_a_table(console: Console, window: Open) -> None:
+    customer = console.admin.post("/v1/customers", {"name": "孙尚香"}).body
+    assert console.admin.post(f"/v1/customers/{customer['id']}/recharges", {"amount": "1.00"}).status == 201
+    page = window().log_in("admin")
+    expect(page.locator("#over-time svg[role=img]")).to_have_count(1)
+    expect(page.locator("#over-time polyline")).to_have_count(2)
+    page.click("#over-time summary")
+    expect(page.locator("#over-time tbody tr")).to_have_count(30)
+
+
+def test_somebody_without_a_password_logs_in_by_a_code_and_sets_one(console: Console, window: Open) -> None:
+    made = console.admin.post("/v1/users", {"username": "mo", "role": "operator", "mobile": "+8613700137001"})
+    assert made.status == 201, made.body
+    person = window()
+    page = person.go("/login")
+    page.fill("#by-code [name=mobile]", "13700137001")
+    page.click("[data-send]")
+    page.fill("#by-code [name=code]", console.login_code("+8613700137001"))
+    page.click("#by-code [type=submit]")
+    page.wait_for_selector("[data-log-out]")
+    person.go("/account")
+    page.fill("#password [name=new_password]", "a fine new phrase")
+    page.click("#password [type=submit]")
+    page.wait_for_selector("#password [name=password]")
+    window().log_in("mo", "a fine new phrase")

@@ -23,8 +23,9 @@ async function end(id) {
   await show();
 }
 
-onSubmit(one("#password"), async ({ password = "", new_password = "" }) => {
-  await ask("POST", "/v1/me/password", { password, new_password });
+onSubmit(one("#password"), async ({ username, ...content }) => {
+  // The name is there for password managers only.
+  await ask("POST", "/v1/me/password", { new_password: "", ...content });
   location.reload();
 });
 
