@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 
-.PHONY: help install servers run test campaign check lint format bench clean
+.PHONY: help install servers run test campaign check lint format pictures bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ lint: install ## the same without the documentation's tests
 
 format: install ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format --quiet .
+
+pictures: install servers ## the pictures of docs/console.md, with Debian's Chromium
+	@$(BIN)/python scripts/take-pictures
 
 bench: .venv/installed-bench servers ## measure throughput and latency on this machine, beside other ways
 	@command -v wrk >/dev/null || \

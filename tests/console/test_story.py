@@ -67,6 +67,16 @@ def test_from_the_first_level_to_the_audit(console: Console, window: Open, langu
     expect(page.locator("#balance")).to_contain_text("100.00 CNY")
     expect(page.locator("tbody")).to_contain_text("first")
 
+    # A mistake is reversed, and stays to be seen.
+    page.click("[data-move=deductions]")
+    fill(page, "move", amount="1.00")
+    page.click("#confirm [type=submit]")
+    expect(page.locator("#balance")).to_contain_text("99.00 CNY")
+    page.click(f"tbody tr:first-child >> text={w('Reverse')}")
+    fill(page, "reversal", reason="typed twice")
+    expect(page.locator("#balance")).to_contain_text("100.00 CNY")
+    expect(page.locator("tbody tr")).to_have_count(3)
+
     # The customer orders at its level's price, and sees the agent complete the order.
     console.user(f"zhao-{language}", "customer", customer_id=customer_id)
     customer = own()
@@ -91,7 +101,7 @@ def test_from_the_first_level_to_the_audit(console: Console, window: Open, langu
     expect(shop.locator("#status")).to_have_text(w("cancelled"))
     to_page(shop, w("My statement"))
     expect(shop.locator("#facts")).to_contain_text("91.00 CNY")
-    expect(shop.locator("#lines tbody tr")).to_have_count(5)
+    expect(shop.locator("#lines tbody tr")).to_have_count(7)
     customer.go("/")
     expect(shop.locator("#balance")).to_contain_text("91.00 CNY")
     expect(shop.locator("tbody tr")).to_have_count(2)

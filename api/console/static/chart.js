@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 640, HEIGHT = 220, LEFT = 8, RIGHT = 8, TOP = 12, BOTTOM = 24;
+const WIDTH = 1000, HEIGHT = 300;
 const GRID_LINES = 4;
 
 function svg(tag, attributes, ...children) {
@@ -17,7 +17,7 @@ function svg(tag, attributes, ...children) {
 // Heights only: the picture may round, the words beside it are the exact texts.
 function scale(values) {
   const low = Math.min(0, ...values), high = Math.max(...values, low + 1);
-  return (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low));
+  return (value) => HEIGHT * (1 - (value - low) / (high - low));
 }
 
 // `series`: [{name, texts}], one text a moment of `labels`; `word` shows an amount; `step`: a value holds until the next.
@@ -26,18 +26,18 @@ export function chart(title, labels, series, word, { step = false, times = null 
   const numbers = series.map((each) => each.texts.map(Number));
   const y = scale(numbers.flat());
   const [first, last] = times ? [times[0], times.at(-1)] : [0, Math.max(1, labels.length - 1)];
-  const x = (index) => LEFT + ((WIDTH - LEFT - RIGHT) * ((times ? times[index] : index) - first)) / Math.max(1, last - first);
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": title });
+  const x = (index) => (WIDTH * ((times ? times[index] : index) - first)) / Math.max(1, last - first);
+  // Stretched to the room there is; what is written stands beside it.
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "chart", role: "img", "aria-label": title });
   for (let line = 0; line <= GRID_LINES; line += 1) {
-    const at = TOP + ((HEIGHT - TOP - BOTTOM) * line) / GRID_LINES;
-    picture.append(svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at, class: "grid" }));
+    const at = (HEIGHT * line) / GRID_LINES;
+    picture.append(svg("line", { x1: 0, x2: WIDTH, y1: at, y2: at, class: "grid" }));
   }
   numbers.forEach((values, index) => {
     const points = values.flatMap((value, at) => (step && at ? [[x(at), y(values[at - 1])], [x(at), y(value)]] : [[x(at), y(value)]]));
     picture.append(svg("polyline", { points: points.map((each) => each.map((part) => part.toFixed(1)).join(",")).join(" "), class: `line line-${index}` }));
   });
-  picture.append(svg("text", { x: LEFT, y: HEIGHT - 6, class: "mark" }, labels[0] ?? ""), svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 6, class: "mark", "text-anchor": "end" }, labels.at(-1) ?? ""));
-  const mark = svg("line", { y1: TOP, y2: HEIGHT - BOTTOM, class: "pointer", visibility: "hidden" });
+  const mark = svg("line", { y1: 0, y2: HEIGHT, class: "pointer", visibility: "hidden" });
   picture.append(mark);
   const said = el("p", { class: "legend" }, ...series.map((each, index) => el("span", {}, el("span", { class: `key key-${index}`, "aria-hidden": "true" }), ` ${each.name} `, el("strong", {}, word(each.texts.at(-1))))));
   const amounts = [...said.querySelectorAll("strong")];
@@ -57,7 +57,12 @@ export function chart(title, labels, series, word, { step = false, times = null 
       amounts[index].textContent = word(each.texts[nearest]);
     });
   });
-  return el("figure", { class: "mb-0" }, said, picture, table(title, labels, series, word));
+  const texts = series.flatMap((each) => each.texts);
+  const [lowest, highest] = [Math.min, Math.max].map((most) => texts.find((text) => Number(text) === most(...texts.map(Number))) ?? "0");
+  const plot = el("div", { class: "plot" },
+    el("div", { class: "axis" }, el("span", {}, word(highest)), el("span", {}, Number(lowest) < 0 ? word(lowest) : "0")), picture,
+    el("div", { class: "ends" }, el("span", {}, labels[0] ?? ""), el("span", {}, labels.at(-1) ?? "")));
+  return el("figure", { class: "mb-0" }, said, plot, table(title, labels, series, word));
 }
 
 function table(title, labels, series, word) {

@@ -3,6 +3,7 @@ import { all, el, facts, one, say } from "./dom.js";
 import { onSubmit, open } from "./form.js";
 import { money, state, time } from "./format.js";
 import { lists, loadLists } from "./list.js";
+import { offerReversals } from "./reversals.js";
 import { t } from "./words.js";
 
 const { id } = one("#customer").dataset;
@@ -100,6 +101,8 @@ onSubmit(one("#confirm form"), async () => {
   say(t("Posted at position {position}.", { position: done.position }));
   await reload(done.position);
 });
+
+offerReversals(reload);
 
 try {
   if (one("#editor")) levels = Object.fromEntries((await read("/v1/levels?limit=200")).data.map((each) => [each.id, each.name]));

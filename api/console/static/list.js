@@ -104,11 +104,11 @@ export class List {
       let content = kind === "choice" ? this.choice(of, value) : shown(value, kind === "link" ? undefined : kind, row);
       const target = kind === "link" ? this.section.dataset.row : href;
       if (target && value) content = el("a", { href: into(target, row) }, content);
-      const classes = RIGHT.has(kind) ? "end" : kind === "time" ? "time" : "";
+      const classes = RIGHT.has(kind) ? "end" : kind === "time" || kind === "short" ? kind : "";
       return index === 0 ? el("th", { scope: "row", class: `fw-normal ${classes}` }, content) : el("td", { class: classes }, content);
     });
-    const actions = this.rowActions.map(({ word, act, colour }) => el("button", { type: "button", class: `btn btn-sm btn-outline-${colour} me-1`, "aria-label": `${word}: ${at(row, this.columns[0].field)}`, on: { click: () => act(row) } }, word));
-    return el("tr", {}, ...cells, actions.length ? el("td", { class: "row-actions" }, ...actions) : null);
+    const actions = this.rowActions.filter((each) => each.isFor(row)).map(({ word, act, colour }) => el("button", { type: "button", class: `btn btn-sm btn-outline-${colour} me-1`, "aria-label": `${word}: ${at(row, this.columns[0].field)}`, on: { click: () => act(row) } }, word));
+    return el("tr", {}, ...cells, this.rowActions.length ? el("td", { class: "row-actions" }, ...actions) : null);
   }
 
   // The word of a filter's choice, such as a level's name.
@@ -116,9 +116,9 @@ export class List {
     return [...(this.form.elements[name]?.options ?? [])].find((each) => each.value === value && value)?.text ?? "";
   }
 
-  addAction(word, act, colour = "primary") {
+  addAction(word, act, { colour = "primary", isFor = () => true } = {}) {
     if (!this.rowActions.length) one("thead tr", this.table).append(el("td", {}, el("span", { class: "visually-hidden" }, t("Actions"))));
-    this.rowActions.push({ word, act, colour });
+    this.rowActions.push({ word, act, colour, isFor });
   }
 
   tabs(counts) {

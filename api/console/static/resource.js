@@ -28,7 +28,7 @@ if (list.table.dataset.editor) {
   list.addAction(t("Edit"), edit);
   if (path === "/v1/users") list.addAction(t("New password"), resetPassword);
   if (path === "/v1/roles") list.addAction(t("Menu"), (row) => location.assign(`/roles/${row.id}/menu`));
-  list.addAction(t("Delete"), remove, "danger");
+  list.addAction(t("Delete"), remove, { colour: "danger" });
 }
 
 onSubmit(form, async (content) => {
