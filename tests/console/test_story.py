@@ -328,3 +328,24 @@ def test_somebody_without_a_password_logs_in_by_a_code_and_sets_one(console: Con
     page.click("#password [type=submit]")
     page.wait_for_selector("#password [name=password]")
     window().log_in("mo", "a fine new phrase")
+
+
+def test_another_role_sends_nobody_to_the_login_whose_page_asks_much_at_once(console: Console, window: Open) -> None:
+    permissions = ["trial_balance.read", "orders.read"]
+    for name in ("watcher", "guard"):
+        assert console.admin.post("/v1/roles", {"name": name, "permissions": permissions}).status == 201
+    console.user("quinn", "watcher")
+    (user,) = console.admin.get("/v1/users?username=quinn").body["data"]
+    person = window()
+    page = person.log_in("quinn")
+    for role in ("guard", "watcher", "guard", "watcher"):
+        console.admin.request("PATCH", f"/v1/users/{user['id']}", {"role": role})
+        # Ten at once meet a session that is given a new id.
+        statuses = page.evaluate(
+            """async () => {
+              const { read } = await import("/console/api.js");
+              return Promise.all([...Array(10)].map(() => read("/v1/me").then((me) => me.role)));
+            }"""
+        )
+        assert statuses == [role] * 10
+    assert page.url.rstrip("/") == console.service.address

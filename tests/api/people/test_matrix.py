@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
+from api.answers import SECURITY_HEADERS
 from api.application import AREAS
 from api.routing import LOGGED_IN, PUBLIC, Route
 from browser import Browser, logged_in, new_user
@@ -200,3 +201,44 @@ def test_anothers_things_are_answered_as_what_is_not_there(scene: Scene) -> None
                 for each in (other, absent)
             ]
             assert (other.status_code, bodies[0]) == (absent.status_code, bodies[1]), route.path
+
+
+def test_nothing_is_changed_by_a_cookie_alone_or_from_another_site(scene: Scene) -> None:
+    new_user(scene.front, "root", "admin")
+    browser = logged_in(scene.front, "root")
+    forged: list[dict[str, str]] = [
+        {},
+        {"X-CSRF-Token": "x" * 43},
+        {"X-CSRF-Token": browser.csrf, "Sec-Fetch-Site": "cross-site"},
+    ]
+    before, answers = stored(scene.front), []
+    for route in ROUTES:
+        # A login has no session yet; it looks at the site alone, as its own tests show.
+        if route.method in ("POST", "PATCH", "DELETE") and route.permission is not PUBLIC:
+            for headers in forged:
+                path, sent = path_of(route, scene, "own"), {**headers, "Idempotency-Key": "forged"}
+                url = "https://ledger.test"
+                answer = browser.client.open(
+                    path, method=route.method, json=body(route.method), headers=sent, base_url=url
+                )
+                answers.append((route.method, path, answer.status_code, answer.json["code"]))
+
+    assert {(status, code) for _, _, status, code in answers} == {(403, "csrf-token-wrong"), (403, "cross-site")}
+    assert stored(scene.front) == before
+    assert len(answers) > 100, len(answers)
+
+
+def test_every_answer_forbids_what_no_answer_needs(scene: Scene) -> None:
+    stranger, admin = scene.askers[0], scene.askers[3]
+    seen = 0
+    for route in ROUTES:
+        for asker in (stranger, admin):
+            if route.operation_id in STREAMS | ENDS_THE_SESSION:
+                continue
+            answer = asker.ask(route.method, path_of(route, scene, "absent"))
+            names = {name: answer.headers.get(name) for name in (*SECURITY_HEADERS, "Content-Security-Policy")}
+            assert all(names.values()), (route.path, names)
+            assert (names["X-Content-Type-Options"], names["X-Frame-Options"]) == ("nosniff", "DENY"), route.path
+            assert "unsafe" not in names["Content-Security-Policy"], route.path
+            seen += 1
+    assert seen > 180, seen
