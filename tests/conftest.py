@@ -15,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import pymysql
 import pytest
+import sqlalchemy as sa
 
 from server_programs import shared_directory
 from servers import PrivateMariaDB, PrivateRedis
@@ -90,12 +91,20 @@ def sqlite_ledger_url(sqlite_url: str, tmp_path: Path, migrated_sqlite: Path) ->
 
 
 @pytest.fixture
-def mariadb_ledger_url(mariadb_url: str) -> str:
+def mariadb_ledger_url(mariadb: PrivateMariaDB, mariadb_url: str, migrated_mariadb: str) -> str:
     """The URL of a fresh, migrated MariaDB database."""
+    mariadb.copy_database(migrated_mariadb, sa.make_url(mariadb_url).database or "")
+    return mariadb_url
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb: PrivateMariaDB) -> str:
+    """The name of a migrated MariaDB database to copy: migrating takes several times as long."""
     from ledger.migrate import upgrade
 
-    upgrade(mariadb_url)
-    return mariadb_url
+    name = "migrated"
+    upgrade(mariadb.create_database(name))
+    return name
 
 
 @pytest.fixture(scope="session")

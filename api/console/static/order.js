@@ -5,6 +5,7 @@ import { EVENTS, money, number, state, time } from "./format.js";
 import { t } from "./words.js";
 
 const { id } = one("#order").dataset;
+const [seesCustomers, seesEvents] = ["data-customers", "data-events"].map((name) => one("#order").hasAttribute(name));
 const OPEN = new Set(["placed", "executing"]);
 const INTERVAL_MS = 1500;
 let order;
@@ -13,7 +14,7 @@ async function show() {
   order = await read(`/v1/orders/${id}`);
   one("#status").replaceChildren(state(order.status));
   facts(one("#facts"), [
-    [t("Customer"), el("a", { href: `/customers/${order.customer_id}` }, order.customer_name ?? order.customer_id)],
+    [t("Customer"), seesCustomers ? el("a", { href: `/customers/${order.customer_id}` }, order.customer_name ?? order.customer_id) : order.customer_name],
     [t("Product"), order.product],
     [t("Quantity"), number(order.quantity)],
     [t("Unit price"), `${order.unit_price} ${order.currency}`],
@@ -27,7 +28,7 @@ async function show() {
     [t("Why"), order.code],
   ]);
   one("#timeline").replaceChildren(
-    ...order.events.map((event) => el("li", {}, el("strong", {}, EVENTS[event.type] ?? event.type), el("div", { class: "text-body-secondary" }, `${time(event.recorded_at)} · ${t("position")} ${event.position} · ${event.actor}`))),
+    ...order.events.map((event) => el("li", {}, el("strong", {}, EVENTS[event.type] ?? event.type), el("div", { class: "text-body-secondary" }, `${time(event.recorded_at)} · ${t("position")} `, seesEvents ? el("a", { href: `/events/${event.position}` }, String(event.position)) : String(event.position), ` · ${event.actor}`))),
   );
   if (one("#cancel")) one("#cancel").hidden = !OPEN.has(order.status);
   if (one("#resolve")) one("#resolve").hidden = order.status !== "needs_review";
