@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from api.console.words import CHINESE, words
+from browser import PASSWORD
 from console.conftest import Console, Window
 from console_words import menu_words
 
@@ -349,3 +350,27 @@ def test_another_role_sends_nobody_to_the_login_whose_page_asks_much_at_once(con
         )
         assert statuses == [role] * 10
     assert page.url.rstrip("/") == console.service.address
+
+
+def test_an_admin_gives_a_customer_a_login_and_sees_its_statement(console: Console, window: Open) -> None:
+    customer = console.admin.post("/v1/customers", {"name": "诸葛亮"}).body
+    console.admin.post(f"/v1/customers/{customer['id']}/recharges", {"amount": "12.34"})
+    admin = window()
+    page = admin.log_in("admin")
+    to_page(page, "Users")
+    page.click("text=New user")
+    page.fill("#editor [name=username]", "zhuge")
+    page.select_option("#editor [name=role]", "customer")
+    page.fill("#editor [name=password]", PASSWORD)
+    page.fill("#editor [role=combobox]", "诸葛")
+    page.click("#editor [role=option]")
+    page.click("#editor [type=submit]")
+    expect(page.locator("tbody")).to_contain_text("zhuge")
+    own = window().log_in("zhuge")
+    expect(own.locator("#balance")).to_contain_text("12.34 CNY")
+
+    admin.go("/statement")
+    page.fill("[role=combobox]", "诸葛")
+    page.click("[role=option]")
+    expect(page.locator("#facts")).to_contain_text("12.34 CNY")
+    expect(page.locator("#lines tbody tr")).to_have_count(1)

@@ -81,6 +81,8 @@ class Picker {
 
   // Shows whose id the hidden field holds, from the address or as it was.
   async restore() {
+    this.input.disabled = this.hidden.disabled;
+    this.input.value = "";
     if (!this.hidden.value) return;
     try {
       this.input.value = (await read(`/v1/customers/${encodeURIComponent(this.hidden.value)}`)).name;
@@ -94,6 +96,6 @@ export const pickers = all("[data-picker]").map((box) => new Picker(box));
 
 export async function restorePickers() {
   const given = new URLSearchParams(location.search).get("customer_id");
-  for (const each of pickers) if (given) each.hidden.value = given;
+  for (const each of pickers) if (given && !each.hidden.closest("dialog")) each.hidden.value = given;
   await Promise.all(pickers.map((each) => each.restore()));
 }

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { all, one, say } from "./dom.js";
 import { onSubmit, open } from "./form.js";
 import { lists, loadLists } from "./list.js";
+import { pickers } from "./picker.js";
 import { t } from "./words.js";
 
 // What may be left empty, and is then nothing; and what is set when an object is made and stays.
@@ -20,6 +21,7 @@ function edit(row) {
   if (path === "/v1/api-keys" && form.elements.role) form.elements.role.disabled = row !== null;
   if (form.elements.active) form.elements.active.closest(".form-check").hidden = row === null && path !== "/v1/products";
   open("editor", row ?? {});
+  for (const each of pickers) each.restore();
 }
 
 for (const button of all("[data-open]")) button.addEventListener("click", () => edit(null));

@@ -1,10 +1,12 @@
 import { read } from "./api.js";
 import { el, facts, one, say } from "./dom.js";
 import { EVENTS, money, short, time } from "./format.js";
+import { restorePickers } from "./picker.js";
 import { t } from "./words.js";
 
-const { customer } = one("#statement").dataset;
 const form = one("#span");
+// Whose it is: the page's customer, or, on the staff's own page, the one that was found.
+const whose = () => one("#statement").dataset.customer || form.elements.customer_id.value.trim();
 const DAY_MS = 86_400_000;
 
 function query() {
@@ -25,7 +27,8 @@ function line(each, currency) {
 }
 
 async function show() {
-  const asked = query();
+  const asked = query(), customer = whose();
+  if (!customer) return;
   history.replaceState(null, "", `?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`);
   one("#csv").href = `/v1/customers/${customer}/statement?${new URLSearchParams([...asked, ["format", "csv"]])}`;
   try {
@@ -47,4 +50,5 @@ for (const [name, value] of new URLSearchParams(location.search)) if (form.eleme
 form.addEventListener("change", show);
 form.addEventListener("submit", (event) => event.preventDefault());
 one("#print").addEventListener("click", () => print());
+await restorePickers();
 await show();
