@@ -1,0 +1,1 @@
+"""Proofs for outsiders: a Merkle tree over the log's leaves, signed checkpoints of it, and proofs of single events."""
