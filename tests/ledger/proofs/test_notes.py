@@ -16,6 +16,7 @@ PUBLISHED_NOTE = (
     "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 KEY = SigningKey("example.org/ledger", bytes(range(32)))
+ROOT = "A" * 43 + "="
 CHECKPOINT = Checkpoint(origin="example.org/ledger", size=42, root=bytes(32))
 
 
@@ -36,7 +37,10 @@ def test_keys_survive_their_text_and_tell_nothing_of_themselves() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "a+b+c", PUBLISHED_KEY[:-1], PUBLISHED_KEY.replace("c74f", "c75f"), PUBLISHED_KEY.replace("Peter", "Paul"), "a b+c74f20a3+ARpc"],
+    [
+        "", "x", "a+b+c", PUBLISHED_KEY[:-1], PUBLISHED_KEY.replace("c74f", "c75f"),
+        PUBLISHED_KEY.replace("Peter", "Paul"), "a b+c74f20a3+ARpc",
+    ],
 )  # fmt: skip
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(BadNote):
@@ -83,8 +87,8 @@ def test_a_note_with_any_other_byte_is_refused(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a\n", "a\n1\n", "a\nx\n" + "A" * 43 + "=\n", "a\n01\n" + "A" * 43 + "=\n", "a\n-1\n" + "A" * 43 + "=\n", "a\n1\nAAAA\n", "\n1\n" + "A" * 43 + "=\n"],
-)  # fmt: skip
+    ["", "a\n", "a\n1\n", f"a\nx\n{ROOT}\n", f"a\n01\n{ROOT}\n", f"a\n-1\n{ROOT}\n", "a\n1\nAAAA\n", f"\n1\n{ROOT}\n"],
+)
 def test_what_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(BadNote):
         Checkpoint.parse(text)
