@@ -15,7 +15,7 @@ from api.routing import Answer, Call, Routes
 from api.schemas import OrdersQuery, one_of
 from api.searches import filters_of, order_row
 from api.services import Services
-from api.spreadsheets import CSV, XLSX, csv_lines, xlsx_pieces
+from api.spreadsheets import CSV, XLSX, csv_lines, xlsx
 from ledger.directory.names import Names
 from ledger.errors import ReadUnavailable
 from projections import orders as order_projection
@@ -92,7 +92,7 @@ def _workbook(services: Services, rows: Iterator[dict[str, Any]]) -> bytes:
     if not services.workbooks.acquire(blocking=False):
         raise ReadUnavailable(reason="another export is being made")
     try:
-        return b"".join(xlsx_pieces(COLUMNS, _at_most(rows, rows_max), numbers=NUMBERS, times=TIMES))
+        return xlsx(COLUMNS, _at_most(rows, rows_max), numbers=NUMBERS, times=TIMES)
     finally:
         services.workbooks.release()
 

@@ -14,7 +14,8 @@ from rq.serializers import JSONSerializer
 from api import doctor
 from api.routing import Answer, Call, Routes
 from api.services import Services
-from api.shapes import Shown, moment
+from api.shapes import Shown
+from ledger.clock import rfc3339
 from projections.jobs import queue_name
 from projections.redis_clients import reading
 from projections.wake import TARGETS
@@ -40,8 +41,8 @@ class WorkerAnswer(Shown):
     state = fields.String()
     host = fields.String(allow_none=True)
     pid = fields.Integer(allow_none=True)
-    started_at = moment()
-    seen_at = moment()
+    started_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    seen_at = fields.String(allow_none=True, metadata={"format": "date-time"})
     succeeded = fields.Integer()
     failed = fields.Integer()
 
@@ -76,7 +77,7 @@ class DoctorAnswer(Shown):
     errors=(503,),
 )
 def read_queues(call: Call) -> Answer:
-    """Return counts and workers. Looking takes nothing off a queue and cleans nothing up."""
+    """Return counts and workers. Looking changes no queue; of workers that are gone RQ forgets the names."""
     services: Services = call.services
     with reading():
         queues = [_queue(services, target) for target in TARGETS]
@@ -95,10 +96,9 @@ def read_queues(call: Call) -> Answer:
 def read_doctor(call: Call) -> Answer:
     """Return every check's finding, as this process sees it."""
     services: Services = call.services
-    clients = {services.projection_settings.redis_url: services.redis}
-    clients[services.projection_settings.queue_redis_url or services.projection_settings.redis_url] = (
-        services.queue_redis
-    )
+    settings = services.projection_settings
+    # One server may be both.
+    clients = {settings.redis_url: services.redis, settings.queue_redis_url: services.queue_redis}
     findings = doctor.examine(
         services.environment,
         log=services.engine,
@@ -133,8 +133,8 @@ def _worker(each: Any) -> dict[str, Any]:
     }
 
 
-def _time(moment_: datetime | None) -> str | None:
-    return None if moment_ is None else moment_.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _time(when: datetime | None) -> str | None:
+    return None if when is None else rfc3339(round(when.timestamp() * 1_000_000))
 
 
 def _order(worker: dict[str, Any]) -> tuple[Sequence[str], str]:

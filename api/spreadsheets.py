@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from tempfile import TemporaryFile
 from typing import IO, Any
 
 import xlsxwriter
@@ -14,7 +13,6 @@ import xlsxwriter
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel takes UTF-8 for something else."""
-PIECE_BYTES = 64 << 10
 EXACT_DIGITS_MAX = 15
 """Digits that the numbers of a spreadsheet keep."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -29,19 +27,15 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Row], *, typed: Sequence[st
         yield _line([_cell(row.get(name), is_typed=name in typed) for name in columns])
 
 
-def xlsx_pieces(
-    columns: Sequence[str], rows: Iterable[Row], *, numbers: Mapping[str, str], times: Sequence[str]
-) -> Iterator[bytes]:
-    """Yield a workbook, made on disk with little memory.
+def xlsx(columns: Sequence[str], rows: Iterable[Row], *, numbers: Mapping[str, str], times: Sequence[str]) -> bytes:
+    """Return a workbook; its rows wait on disk until it is complete.
 
     `numbers` are columns of decimal texts or integers, with their formats; what is too long to be exact as a number
     stays text. `times` are columns of RFC 3339 times in UTC.
     """
-    with TemporaryFile() as file:
-        _write(file, columns, rows, numbers, times)
-        file.seek(0)
-        while piece := file.read(PIECE_BYTES):
-            yield piece
+    file = io.BytesIO()
+    _write(file, columns, rows, numbers, times)
+    return file.getvalue()
 
 
 def _write(
@@ -73,6 +67,7 @@ def _write(
                 if name in times:
                     sheet.write_datetime(number, at, _naive(value), moment)
                 elif name in numbers and len(str(value).strip("-").replace(".", "")) <= EXACT_DIGITS_MAX:
+                    # A spreadsheet has no other numbers than these; so few digits they keep.
                     sheet.write_number(number, at, float(value), formats[name])
                 else:
                     sheet.write_string(number, at, str(value))

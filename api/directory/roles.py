@@ -6,8 +6,9 @@ from typing import Any
 
 from api.authentication import ensure_all_permitted
 from api.directory.findings import Rules
+from api.directory.menu_schemas import EditableMenu
 from api.directory.resources import Content, Resource, routes
-from api.directory.schemas import EditableMenu, RoleChanges, RoleContents, RoleShown
+from api.directory.schemas import RoleChanges, RoleContents, RoleShown
 from api.directory.services import services_of
 from api.routing import Answer, Call
 from ledger.directory import roles

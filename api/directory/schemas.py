@@ -22,8 +22,10 @@ from api.directory.fields import (
     WholeNumber,
     credit_limit,
 )
-from ledger.directory import menus, passwords
+from api.directory.menu_schemas import MenuContents
+from ledger.directory import passwords
 from ledger.directory.customers import STATUSES
+from ledger.directory.menus import ENTRIES_MAX
 from ledger.directory.permissions import PERMISSIONS
 from ledger.directory.users import USERNAME_LENGTH_MAX
 from ledger.executor_settings import validate_settings
@@ -165,33 +167,12 @@ class ProductShown(Shown):
     active = fields.Boolean()
 
 
-class MenuLabel(StrictSchema):
-    """A menu's name; an empty one is the default."""
-
-    en = Text(menus.LABEL_LENGTH_MAX, allow_none=True)
-    zh = Text(menus.LABEL_LENGTH_MAX, allow_none=True)
-
-
-class MenuPageContents(StrictSchema):
-    """A page of a menu."""
-
-    key = Token(menus.LABEL_LENGTH_MAX, required=True)
-    label = Whole(MenuLabel, allow_none=True)
-    hidden = Flag()
-
-
-class MenuContents(MenuPageContents):
-    """An entry of a menu: a page, or a group with the pages below it."""
-
-    children = fields.List(Whole(MenuPageContents), validate=validate.Length(max=menus.ENTRIES_MAX))
-
-
 class RoleContents(Contents):
     """A new role; without a menu of its own it has the default one."""
 
     name = Text(ROLE_NAME_LENGTH_MAX, required=True)
     permissions = fields.List(OneOf(*PERMISSIONS), required=True, validate=validate.Length(max=len(PERMISSIONS)))
-    menu = fields.List(Whole(MenuContents), allow_none=True, validate=validate.Length(max=menus.ENTRIES_MAX))
+    menu = fields.List(Whole(MenuContents), allow_none=True, validate=validate.Length(max=ENTRIES_MAX))
 
 
 class RoleChanges(RoleContents):
@@ -205,32 +186,6 @@ class RoleShown(Shown):
     builtin = fields.Boolean()
     permissions = fields.List(fields.String())
     menu = fields.List(fields.Dict(), allow_none=True)
-
-
-class EditableMenuPage(Schema):
-    """A page of a role's menu as an editor needs it."""
-
-    key = fields.String()
-    path = fields.String(allow_none=True)
-    label = fields.Dict()
-    default_label = fields.Dict()
-    hidden = fields.Boolean()
-    for_customers = fields.Boolean()
-
-
-class EditableMenuEntry(EditableMenuPage):
-    """A page, or a group with its pages."""
-
-    children = fields.List(fields.Nested(EditableMenuPage))
-
-
-class EditableMenu(Schema):
-    """A role's menu with every page that its permissions open; `is_default`: it has none of its own."""
-
-    role = fields.String()
-    revision = fields.Integer()
-    is_default = fields.Boolean()
-    menu = fields.List(fields.Nested(EditableMenuEntry))
 
 
 class ApiKeyContents(Contents):
