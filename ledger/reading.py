@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,7 +12,10 @@ from ledger.errors import ReadUnavailable
 
 Result = TypeVar("Result")
 
-TRIES_MAX = 3
+PAUSES_S = (0.0, 0.0, 0.05, 0.15)
+"""How long to wait before each new try: at once for the connections that a pool has kept too long, later for a server
+that comes back.
+"""
 
 
 def read(engine: sa.Engine, query: Callable[[sa.Connection], Result]) -> Result:
@@ -19,13 +23,14 @@ def read(engine: sa.Engine, query: Callable[[sa.Connection], Result]) -> Result:
 
     Raises ReadUnavailable when the database cannot be reached, or no connection is free in time.
     """
-    for tries_left in reversed(range(TRIES_MAX)):
+    for pause_s in (*PAUSES_S, None):
         try:
             with engine.connect() as connection:
                 return query(connection)
         except sa.exc.DBAPIError as error:
-            if tries_left == 0 or not error.connection_invalidated:
+            if pause_s is None or not error.connection_invalidated:
                 raise ReadUnavailable(reason="the database cannot be reached") from error
+            time.sleep(pause_s)
         except sa.exc.TimeoutError:
             raise ReadUnavailable(reason="all database connections are in use") from None
     raise AssertionError("unreachable")
