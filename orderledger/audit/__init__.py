@@ -1,0 +1,17 @@
+"""`orderledger audit`: what an auditor does with the log."""
+
+from __future__ import annotations
+
+import click
+
+from orderledger.audit.replay import audit_replay
+from orderledger.audit.verify import audit_verify
+
+
+@click.group("audit")
+def audit_group() -> None:
+    """Check the log, and look at what it led to."""
+
+
+for command in (audit_verify, audit_replay):
+    audit_group.add_command(command)
