@@ -180,3 +180,22 @@ cancellation_requests = sa.Table(
     sa.Column("requested_at_us", sa.BigInteger, nullable=False),
     sa.Index(None, "order_id"),
 )
+
+tree_hashes = sa.Table(
+    "tree_hashes",
+    metadata,
+    sa.Column(
+        "level", sa.SmallInteger, primary_key=True, autoincrement=False, comment="1: of 256 events, 2: of 65,536 …"
+    ),
+    sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False, comment="counted from 0"),
+    sa.Column("hash", binary(32), nullable=False, comment="root of the 256 entries below"),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False, comment="events that it covers"),
+    sa.Column("root", binary(32), nullable=False),
+    sa.Column("note", document(), nullable=False, comment="as it was signed"),
+    sa.Column("sealed_at_us", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,40 @@
+"""The tree over the log: hashes of its whole entries, and signed checkpoints; both can only be added to."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "log_0003"
+down_revision = "log_0002"
+
+TABLES = ("tree_hashes", "checkpoints")
+
+
+def upgrade() -> None:
+    digest = sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+    note = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+    op.create_table(
+        "tree_hashes",
+        sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", digest, nullable=False),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("root", digest, nullable=False),
+        sa.Column("note", note, nullable=False),
+        sa.Column("sealed_at_us", sa.BigInteger, nullable=False),
+    )
+    connection = op.get_bind()
+    for table in TABLES:
+        for verb in ("UPDATE", "DELETE"):
+            connection.exec_driver_sql(_trigger(connection.dialect.name, table, verb))
+
+
+def _trigger(dialect: str, table: str, verb: str) -> str:
+    head = f"CREATE TRIGGER {table}_refuse_{verb.lower()} BEFORE {verb} ON {table} FOR EACH ROW"
+    message = f"{table} is append-only"
+    if dialect == "sqlite":
+        return f"{head} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+    return f"{head} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{message}'"

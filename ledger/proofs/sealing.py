@@ -1,0 +1,140 @@
+"""Sealing: the tree's hashes and the signed checkpoints that the database keeps, and what is read from them.
+
+The leaves stand in the events. Of the levels above only whole entries are stored, each once and for ever: one hash for 256
+events, one for 65,536, and so on. Everything else is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from ledger import log, schema
+from ledger.clock import now_us
+from ledger.errors import CorruptLog
+from ledger.proofs.notes import EventProof
+from ledger.proofs.signer import Signer
+from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, consistency_proof, inclusion_proof, tree_root, whole_root
+
+ENTRIES_PER_INSERT = 500
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A signed checkpoint as the database keeps it."""
+
+    size: int
+    root: bytes
+    note: str
+    sealed_at_us: int
+
+
+def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
+    """Seal what the log has; None when nothing is new, or another sealer was faster.
+
+    Raises SigningRefused, CorruptLog, sqlalchemy.exc.SQLAlchemyError.
+    """
+    with engine.connect() as connection:
+        size, last = log.head(connection).position, latest(connection)
+    if size == 0 or (last is not None and last.size >= size):
+        # A log that was shortened is told from one that stands still by the signer.
+        if last is not None and last.size > size:
+            signer.sign(size, b"", lambda old, new: ())
+        return None
+    try:
+        _extend(engine, size)
+        with engine.connect() as connection:
+            read = Stored(connection)
+            root = tree_root(read, size)
+            note = signer.sign(size, root, lambda old, new: consistency_proof(read, old, new))
+        sealed = Sealed(size=size, root=root, note=note, sealed_at_us=now_us())
+        with engine.execution_options(write=True).begin() as connection:
+            connection.execute(
+                sa.insert(schema.checkpoints).values(
+                    size=size, root=root, note=note.encode(), sealed_at_us=sealed.sealed_at_us
+                )
+            )
+    except sa.exc.IntegrityError:
+        return None
+    _log.info("log-sealed", size=size, root=root.hex())
+    return sealed
+
+
+def latest(connection: sa.Connection, *, covering: int = 0) -> Sealed | None:
+    """Return the newest checkpoint, None when there is none or it does not cover the position."""
+    table = schema.checkpoints
+    row = connection.execute(sa.select(table).order_by(table.c.size.desc()).limit(1)).first()
+    return None if row is None or row.size < covering else sealed_from(row)
+
+
+def sealed_from(row: sa.Row[tuple[int, bytes, bytes, int]]) -> Sealed:
+    """Return a row of the table as a checkpoint."""
+    return Sealed(size=row.size, root=bytes(row.root), note=bytes(row.note).decode(), sealed_at_us=row.sealed_at_us)
+
+
+def event_proof(connection: sa.Connection, position: int) -> EventProof | None:
+    """Return the proof that the newest checkpoint covers the event; None when it does not yet."""
+    sealed = latest(connection, covering=position)
+    if sealed is None:
+        return None
+    hashes = inclusion_proof(Stored(connection), position - 1, sealed.size)
+    return EventProof(index=position - 1, hashes=hashes, note=sealed.note)
+
+
+def tile(connection: sa.Connection, level: int, index: int, width: int) -> bytes | None:
+    """Return the hashes of a tile of this width; None when the newest checkpoint does not reach that far."""
+    sealed = latest(connection)
+    whole = 0 if sealed is None else sealed.size >> level * TILE_HEIGHT
+    first = index * TILE_WIDTH
+    if not 1 <= width <= TILE_WIDTH or first + width > whole:
+        return None
+    return b"".join(Stored(connection)(level, first, width))
+
+
+class Stored:
+    """Reads the tree's hashes from the database, as ledger.proofs.tree wants them."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, level: int, first: int, count: int) -> Sequence[bytes]:
+        """Return so many hashes of a level from an index on. Raises CorruptLog when they are not all there."""
+        events, hashes = schema.events.c, schema.tree_hashes.c
+        if level == 0:
+            query = sa.select(events.leaf_hash).where(events.position.between(first + 1, first + count))
+            query = query.order_by(events.position)
+        else:
+            query = sa.select(hashes.hash).where(hashes.level == level, hashes.entry.between(first, first + count - 1))
+            query = query.order_by(hashes.entry)
+        found = [bytes(each) for each in self._connection.scalars(query)]
+        if len(found) != count:
+            raise CorruptLog()
+        return found
+
+
+def _extend(engine: sa.Engine, size: int) -> None:
+    """Store the hashes of all entries that are whole by now, level by level."""
+    table, level = schema.tree_hashes, 1
+    while whole := size >> level * TILE_HEIGHT:
+        with engine.connect() as connection:
+            newest = sa.select(sa.func.max(table.c.entry)).where(table.c.level == level)
+            newest_entry = connection.execute(newest).scalar()
+        start = 0 if newest_entry is None else newest_entry + 1
+        for first in range(start, whole, ENTRIES_PER_INSERT):
+            with engine.connect() as connection:
+                read = Stored(connection)
+                rows = [
+                    {
+                        "level": level,
+                        "entry": entry,
+                        "hash": whole_root(read(level - 1, entry * TILE_WIDTH, TILE_WIDTH)),
+                    }
+                    for entry in range(first, min(whole, first + ENTRIES_PER_INSERT))
+                ]
+            with engine.execution_options(write=True).begin() as connection:
+                connection.execute(sa.insert(table), rows)
+        level += 1
