@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,23 @@ class Root:
             row["leaf_hash"] = leaf_hash(leaf_bytes(*(row[name] for name in LEAF_FIELDS)))
         self.run(sa.update(EVENTS).where(EVENTS.c.position == position).values(row))
 
-    def verify(self, processes: int = 1) -> Report:
+    def rewrite(self, change: Callable[[dict[str, Any]], None], *, after: int = 0) -> None:
+        """Change every event from a position on, each with a leaf hash made anew."""
+        for (position,) in self.query(f"SELECT position FROM events WHERE position>{after} ORDER BY position"):
+            row = self.event(position)
+            change(row)
+            self.change(row.pop("position"), sealed=True, **row)
+
+    def shorten(self, length: int) -> None:
+        """Make it as if the log had ended at a position: events, outcomes and what accounts and orders were then."""
+        self.run(f"DELETE FROM events WHERE position>{length}")
+        self.run(f"DELETE FROM outcomes WHERE position>{length}")
+        self.run(f"UPDATE log_head SET position={length}")
+
+    def verify(self, processes: int = 1, **more: Any) -> Report:
         """Audit, in one process or with a range for each of several."""
         settings = LedgerSettings(database_url=self.url)
-        return verify(settings, processes=processes, events_per_process_min=1)
+        return verify(settings, processes=processes, events_per_process_min=1, **more)
 
 
 def live(desk: Desk) -> list[str]:

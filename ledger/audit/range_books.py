@@ -17,6 +17,7 @@ from ledger.audit.account_books import NO_LEGS, Part
 from ledger.audit.findings import Finding, Found
 from ledger.audit.order_books import STEPS, Order, RowSums
 from ledger.postings import REVENUE
+from ledger.proofs.tree import BlockRoots
 
 PLACED_TYPE = "order.placed"
 _HELD = b'{"account":"customer:%b:held","amount_minor":%d,"currency":"%b"}'
@@ -43,7 +44,9 @@ class PutOff:
 
 @dataclass(slots=True, kw_only=True)
 class RangeResult:
-    """What one range came to: `finding` ends it early. `times_us`: of its first and last event."""
+    """What one range came to: `finding` ends it early. `times_us`: of its first and last event. `blocks`: of the
+    tree over them.
+    """
 
     first: int
     events: int = 0
@@ -52,6 +55,7 @@ class RangeResult:
     open_orders: list[tuple[Any, ...]] = field(default_factory=list)
     put_off: list[PutOff] = field(default_factory=list)
     order_sums: dict[int, int] = field(default_factory=dict)
+    blocks: BlockRoots = field(default_factory=BlockRoots)
     finding: Finding | None = None
 
 

@@ -6,6 +6,7 @@ This is the loop that an audit's speed is made in; what is rare, and what is wro
 from __future__ import annotations
 
 import gc
+from binascii import unhexlify
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from ledger.audit.findings import Found
 from ledger.audit.range_books import ORDER_HANDLERS, RangeBooks, RangeResult, packed
 from ledger.audit.reading import EventReader, Row
 from ledger.events import EVENT_CLASSES
+from ledger.proofs.tree import BlockRoots
 
 _SHAPES = {
     name.encode(): (
@@ -60,6 +62,7 @@ class RangeScan:
         self.books = RangeBooks(is_first=first == 1)
         self._result = RangeResult(first=first)
         self._hashes = hashes
+        self._result.blocks = BlockRoots(first - 1)
         self._next = first
         self._time = b""
 
@@ -68,6 +71,8 @@ class RangeScan:
         wrong = leaves.first_wrong(rows) if self._hashes else None
         try:
             self._fold(rows if wrong is None else rows[:wrong])
+            if self._hashes:
+                self._result.blocks.extend([unhexlify(row[-1]) for row in rows])
             if wrong is not None:
                 position = rows[wrong][0]
                 if position != b"%d" % self._next:

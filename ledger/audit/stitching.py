@@ -10,6 +10,7 @@ from ledger.audit.account_books import Part, overdrawn
 from ledger.audit.findings import Finding, Found
 from ledger.audit.order_books import Order, RowSums
 from ledger.audit.range_books import RangeResult, step, unpacked
+from ledger.proofs.tree import BlockRoots
 
 
 class Stitched:
@@ -20,6 +21,7 @@ class Stitched:
         self.orders: dict[bytes, Order] = {}
         self.sums = RowSums()
         self.events = 0
+        self.blocks = BlockRoots()
         self._time_us = 0
 
     def join(self, result: RangeResult) -> Finding | None:
@@ -34,6 +36,7 @@ class Stitched:
         findings += self._join_orders(result)
         self.sums.merge(result.order_sums)
         self.events += result.events
+        self.blocks.join(result.blocks)
         return min(findings, key=lambda finding: finding.position, default=None)
 
     def unheld(self) -> Finding | None:

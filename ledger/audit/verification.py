@@ -15,6 +15,8 @@ from ledger.audit.stitching import Stitched
 from ledger.audit.workers import ScanProcess, scan_here, scan_processes
 from ledger.audit.write_side import Ends, WriteSide, ends, placed_again, snapshot
 from ledger.database import DatabaseError, database_url, open_engine
+from ledger.proofs.checking import Kept, SignedFor
+from ledger.proofs.notes import VerifierKey
 from ledger.settings import LedgerSettings
 
 EVENTS_PER_PROCESS_MIN = 20_000
@@ -49,17 +51,21 @@ def verify(
     processes: int | None = None,
     events_per_process_min: int = EVENTS_PER_PROCESS_MIN,
     mysqlclient: bool | None = None,
+    keys: Sequence[VerifierKey] = (),
+    kept: Sequence[Kept] = (),
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Verify the log with so many processes (default: one for each processor) and say what was found.
 
-    `mysqlclient`: whether to read with it; None: when it is installed.
+    `mysqlclient`: whether to read with it; None: when it is installed. `keys`: whose signatures the checkpoints must have;
+    `kept`: checkpoints from outside the database, which the log must go on from.
     Never raises for what a database may be like: whatever keeps the audit from seeing the whole log is reported as
     "cannot tell".
     """
     began = time.monotonic()
     url = audit_url(settings)
     events = 0
+    signed_for = SignedFor(kept, keys)
     try:
         count = processes or os.cpu_count() or 1
         with scan_processes(count, url, settings, mysqlclient=mysqlclient) as workers:
@@ -68,6 +74,7 @@ def verify(
                 with snapshot(engine) as connection:
                     events, finding = _verified(
                         connection,
+                        signed_for,
                         workers,
                         lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
                         events_per_process_min,
@@ -81,19 +88,25 @@ def verify(
         return _report(CANNOT_TELL, events, None, str(reason), began)
     except (sa.exc.SQLAlchemyError, *DatabaseError, OSError) as error:
         return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began)
+    checked = (*CHECKED, *signed_for.checked)
     if finding is not None:
-        return _report(TAMPERED, events, finding.position, finding.words, began)
-    return _report(CLEAN, events, None, None, began)
+        return _report(TAMPERED, events, finding.position, finding.words, began, checked)
+    return _report(CLEAN, events, None, None, began, checked)
 
 
 def _verified(
     connection: sa.Connection,
+    signed_for: SignedFor,
     workers: Sequence[ScanProcess],
     scan_alone: ScanAlone,
     events_min: int,
     progress: Progress,
 ) -> tuple[int, Finding | None]:
     where = ends(connection)
+    signed_for.read(connection, lambda: None)
+    if where.head == 0 and (shortened := signed_for.too_long_for(0)) is not None:
+        return 0, shortened
+    signed_for.ensure_signed()
     finding = _wrong_ends(where)
     if where.head is None or where.head == 0:
         return 0, finding
@@ -116,7 +129,13 @@ def _verified(
             return fold.events, wrong
     if fold.events != head:
         raise CannotTell(problem=f"{fold.events} of {head} events were seen")
-    found = (finding, unreadable, fold.unheld(), write_side.compare(fold))
+    found = (
+        finding,
+        unreadable,
+        fold.unheld(),
+        write_side.compare(fold),
+        signed_for.wrong(connection, head, fold.blocks.roots),
+    )
     return head, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
 
 
@@ -162,10 +181,17 @@ def _ranges(head: int, count: int) -> list[tuple[int, int]]:
     return [(low + 1, high) for low, high in itertools.pairwise(bounds)]
 
 
-def _report(status: str, events: int, position: int | None, finding: str | None, began: float) -> Report:
+def _report(
+    status: str,
+    events: int,
+    position: int | None,
+    finding: str | None,
+    began: float,
+    checked: Sequence[str] = CHECKED,
+) -> Report:
     seconds = round(time.monotonic() - began, 3)
     return Report(
-        status=status, events=events, first_bad_position=position, finding=finding, checked=CHECKED, seconds=seconds
+        status=status, events=events, first_bad_position=position, finding=finding, checked=checked, seconds=seconds
     )
 
 

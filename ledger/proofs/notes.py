@@ -107,10 +107,10 @@ class SigningKey:
             raise BadNote(problem="the signing key's number does not belong to it: was it cut or mistyped?")
         return key
 
-    def sign(self, text: str) -> str:
-        """Return the signed note of a text that ends in a newline."""
+    def signature(self, text: str) -> str:
+        """Return the line that signs a text."""
         signature = self.verifier.id + self._private().sign(text.encode())
-        return f"{text}\n{_DASH} {self.name} {_text(signature)}\n"
+        return f"{_DASH} {self.name} {_text(signature)}\n"
 
     def _private(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
@@ -165,6 +165,16 @@ class EventProof:
             raise BadNote(problem=f"this is not a proof: it begins with {PROOF_HEADING} and an index")
         hashes = [_bytes(line, HASH_BYTES, "a hash") for line in lines[2:]]
         return cls(index=int(lines[1].removeprefix("index ")), hashes=hashes, note=note)
+
+
+def signed(text: str, keys: Sequence[SigningKey]) -> str:
+    """Return the note of a text that ends in a newline, signed by each of the keys."""
+    return text + "\n" + "".join(key.signature(text) for key in keys)
+
+
+def unopened(note: str) -> str:
+    """Return the text of a note, whoever signed it."""
+    return note.rpartition("\n\n")[0] + "\n"
 
 
 def opened(note: str, keys: Sequence[VerifierKey]) -> str:

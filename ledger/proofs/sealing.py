@@ -6,6 +6,7 @@ events, one for 65,536, and so on. Everything else is computed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from ledger import log, schema
 from ledger.clock import now_us
 from ledger.errors import CorruptLog
 from ledger.proofs.notes import EventProof
-from ledger.proofs.signer import Signer
+from ledger.proofs.signer import Signer, SigningRefused
 from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, consistency_proof, inclusion_proof, tree_root, whole_root
 
 ENTRIES_PER_INSERT = 500
@@ -40,10 +41,10 @@ def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
     """
     with engine.connect() as connection:
         size, last = log.head(connection).position, latest(connection)
-    if size == 0 or (last is not None and last.size >= size):
-        # A log that was shortened is told from one that stands still by the signer.
-        if last is not None and last.size > size:
-            signer.sign(size, b"", lambda old, new: ())
+    signer.ensure_not_shorter(size)
+    if last is not None and last.size > size:
+        raise SigningRefused(problem=f"the log has {size} events, and {last.size} are sealed: it was shortened")
+    if size == (0 if last is None else last.size):
         return None
     try:
         _extend(engine, size)
@@ -52,12 +53,9 @@ def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
             root = tree_root(read, size)
             note = signer.sign(size, root, lambda old, new: consistency_proof(read, old, new))
         sealed = Sealed(size=size, root=root, note=note, sealed_at_us=now_us())
+        values = dataclasses.asdict(sealed) | {"note": note.encode()}
         with engine.execution_options(write=True).begin() as connection:
-            connection.execute(
-                sa.insert(schema.checkpoints).values(
-                    size=size, root=root, note=note.encode(), sealed_at_us=sealed.sealed_at_us
-                )
-            )
+            connection.execute(sa.insert(schema.checkpoints).values(values))
     except sa.exc.IntegrityError:
         return None
     _log.info("log-sealed", size=size, root=root.hex())
@@ -79,7 +77,7 @@ def sealed_from(row: sa.Row[tuple[int, bytes, bytes, int]]) -> Sealed:
 def event_proof(connection: sa.Connection, position: int) -> EventProof | None:
     """Return the proof that the newest checkpoint covers the event; None when it does not yet."""
     sealed = latest(connection, covering=position)
-    if sealed is None:
+    if sealed is None or position < 1:
         return None
     hashes = inclusion_proof(Stored(connection), position - 1, sealed.size)
     return EventProof(index=position - 1, hashes=hashes, note=sealed.note)

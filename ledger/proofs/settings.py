@@ -1,26 +1,39 @@
-"""The settings of sealing: who signs, and how often."""
+"""The settings of sealing: who signs, how often, and where checkpoints are published to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.settings import seconds, setting, text
+from ledger.settings import integer, seconds, setting, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofSettings:
-    """Where the signing key is, and how often the log is sealed."""
+    """Where the signing key is, how often the log is sealed, and who is told."""
 
     signing_key_file: str = setting(
         "SIGNING_KEY_FILE",
         text,
         "",
         "file of the key that signs checkpoints; what it signed last stands beside it, under the same name with .state; "
-        "empty: signing-key in the data directory, made by `up`",
+        "default: signing-key in the data directory, made by `up` on its first start; without the file nothing is sealed",
     )
     seal_interval_s: float = setting(
         "SEAL_INTERVAL_S",
         seconds(0.1, 86_400),
         10.0,
-        "how often new events are sealed under a signed checkpoint, in seconds",
+        "new events are sealed under a signed checkpoint after so many seconds",
+    )
+    seal_events: int = setting(
+        "SEAL_EVENTS",
+        integer(1, 1_000_000),
+        1_000,
+        "and sooner when there are so many of them",
+    )
+    publish_checkpoints_to: str = setting(
+        "PUBLISH_CHECKPOINTS_TO",
+        text,
+        "",
+        "where each new checkpoint is published, comma-separated: a directory (absolute path), an https:// URL that takes "
+        "a POST, or a command after an exclamation mark that reads it from its input",
     )

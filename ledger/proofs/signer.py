@@ -1,7 +1,8 @@
-"""Who signs checkpoints: a key in a file, and the memory of what it signed last, outside the database.
+"""Who signs checkpoints: keys in a file, and the memory of what was signed last, outside the database.
 
-Whoever can write to the database can shorten or rewrite the log, but cannot make the signer sign what contradicts its
-last checkpoint.
+A key file has a key on each line, all of one name; every checkpoint is signed by all of them, so that a new key can be
+handed out before the old one is removed. Whoever can write to the database can shorten or rewrite the log, but cannot
+make the signer sign what contradicts its last checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.errors import BadSetting, LedgerError
-from ledger.proofs.notes import BadNote, Checkpoint, SigningKey
+from ledger.proofs.notes import BadNote, Checkpoint, SigningKey, signed
 from ledger.proofs.tree import is_consistent
 from ledger.settings import PREFIX
 
@@ -36,59 +37,93 @@ class SigningRefused(LedgerError):
 
 
 class Signer:
-    """Signs with the key in a file. Safe to use from several processes."""
+    """Signs with the keys in a file. Safe to use from several processes. Raises BadSetting."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = path.with_name(path.name + ".state")
-        self.key = read_key(path)
+        self._state = state_of(path)
+        self._keys = read_keys(path)
+        self.name = self._keys[0].name
 
     def sign(self, size: int, root: bytes, prove: Prove) -> str:
         """Return the signed checkpoint. Raises SigningRefused."""
-        wanted = Checkpoint(origin=self.key.name, size=size, root=root)
-        with self._locked():
-            last = self._last()
-            if last is not None and last.size > 0:
+        wanted = Checkpoint(origin=self.name, size=size, root=root)
+        with _locked(self._path):
+            last = remembered(self._path)
+            if last is not None:
                 _ensure_goes_on(last, wanted, prove)
             # Remembered first: a checkpoint that was handed out must never be forgotten.
             self._remember(wanted)
-            return self.key.sign(wanted.text())
+            return signed(wanted.text(), self._keys)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def _last(self) -> Checkpoint | None:
-        try:
-            found: dict[str, Any] = json.loads(self._state.read_text("utf-8"))
-            return Checkpoint(origin=found["origin"], size=found["size"], root=bytes.fromhex(found["root"]))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
+    def ensure_not_shorter(self, size: int) -> None:
+        """Raise SigningRefused when more events were signed for than there are."""
+        last = remembered(self._path)
+        if last is not None and size < last.size:
             raise SigningRefused(
-                problem=f"{self._state} cannot be read; put back a copy of it, or verify the log against a checkpoint "
-                "that left this machine, before you remove it"
-            ) from None
+                problem=f"the log has {size} events, and {last.size} were signed for: it was shortened"
+            )
 
     def _remember(self, checkpoint: Checkpoint) -> None:
         content = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
         _write(self._state, json.dumps(content) + "\n", exclusively=False)
 
 
-def read_key(path: Path) -> SigningKey:
-    """Return the key in a file. Raises BadSetting."""
+def state_of(path: Path) -> Path:
+    """Return where the memory of the key file's signer is."""
+    return path.with_name(path.name + ".state")
+
+
+def remembered(path: Path) -> Checkpoint | None:
+    """Return what was signed last with the keys of this file; None: nothing yet. Raises SigningRefused."""
+    state = state_of(path)
     try:
-        return SigningKey.parse(path.read_text("utf-8"))
+        found: dict[str, Any] = json.loads(state.read_text("utf-8"))
+        return Checkpoint(origin=str(found["origin"]), size=int(found["size"]), root=bytes.fromhex(found["root"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SigningRefused(
+            problem=f"{state} cannot be read; put back a copy of it, or verify the log against a checkpoint that left "
+            "this machine before you remove it"
+        ) from None
+
+
+def read_keys(path: Path) -> list[SigningKey]:
+    """Return the keys in a file, at least one. Raises BadSetting."""
+    try:
+        keys = [SigningKey.parse(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        if not keys or len({key.name for key in keys}) != 1:
+            raise BadNote(problem=f"{path} must have a key on each line, all of one name")
     except (OSError, UnicodeDecodeError, BadNote) as error:
         problem = str(error) if isinstance(error, BadNote) else f"{path} cannot be read: {type(error).__name__}"
         raise BadSetting(variable=f"{PREFIX}SIGNING_KEY_FILE", problem=problem) from None
+    return keys
 
 
 def write_key(path: Path, key: SigningKey) -> None:
     """Write a new key that only its owner can read. Raises FileExistsError rather than lose an old one."""
     _write(path, f"{key}\n", exclusively=True)
+
+
+def add_key(path: Path) -> SigningKey:
+    """Make another key of the same name, which signs beside the old ones from now on. Raises BadSetting."""
+    with _locked(path):
+        keys = read_keys(path)
+        added = SigningKey.make(keys[0].name)
+        _write(path, "".join(f"{key}\n" for key in (added, *keys)), exclusively=False)
+        return added
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # The files are replaced when they change, so what stands for both is a third one.
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CREAT, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _ensure_goes_on(last: Checkpoint, wanted: Checkpoint, prove: Prove) -> None:
@@ -113,9 +148,9 @@ def _write(path: Path, text: str, *, exclusively: bool) -> None:
             file.flush()
             os.fsync(file.fileno())
         if exclusively:
-            os.link(beside, path)
+            path.hardlink_to(beside)
         else:
-            os.replace(beside, path)
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

@@ -122,14 +122,22 @@ class GrowingTree:
         self.size = 0
         self._roots: list[tuple[int, bytes]] = []
 
-    def add(self, leaf: bytes) -> None:
-        """Add the next leaf's hash."""
-        height, root = 0, leaf
+    def copy(self) -> GrowingTree:
+        """Return a tree that grows on its own from here."""
+        other = GrowingTree()
+        other.size, other._roots = self.size, self._roots.copy()
+        return other
+
+    def add(self, root: bytes, height: int = 0) -> None:
+        """Add the next leaf's hash, or the root of the next whole subtree of a height; the size must be a multiple of
+        its leaves.
+        """
+        added = 1 << height
         while self._roots and self._roots[-1][0] == height:
             root = node_hash(self._roots.pop()[1], root)
             height += 1
         self._roots.append((height, root))
-        self.size += 1
+        self.size += added
 
     def root(self) -> bytes:
         """Return the root as it is now."""
@@ -139,6 +147,37 @@ class GrowingTree:
         for _, each in reversed(others):
             found = node_hash(each, found)
         return found
+
+
+class BlockRoots:
+    """The roots of each `TILE_WIDTH` leaves of a range, which come in pieces of any length.
+
+    A range may begin and end within such a block: those leaves are kept, until ranges are joined.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self.roots: list[bytes] = []
+        self._lacking = -first % TILE_WIDTH
+        self._lead: list[bytes] = []
+        self._rest: list[bytes] = []
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Take the next leaves' hashes."""
+        if len(self._lead) < self._lacking:
+            lacking = self._lacking - len(self._lead)
+            self._lead += leaves[:lacking]
+            leaves = leaves[lacking:]
+        rest = self._rest
+        rest += leaves
+        whole = len(rest) - len(rest) % TILE_WIDTH
+        self.roots += [whole_root(rest[start : start + TILE_WIDTH]) for start in range(0, whole, TILE_WIDTH)]
+        del rest[:whole]
+
+    def join(self, following: BlockRoots) -> None:
+        """Take the range that begins where this one ends."""
+        self.extend(following._lead)
+        self.roots += following.roots
+        self.extend(following._rest)
 
 
 def _split(size: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.proofs.notes import BadNote, Checkpoint, EventProof, SigningKey, VerifierKey, opened
+from ledger.proofs.notes import BadNote, Checkpoint, EventProof, SigningKey, VerifierKey, opened, signed
 
 # From the documentation of golang.org/x/mod/sumdb/note, whose form of keys and notes C2SP has taken over.
 PUBLISHED_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -56,7 +56,7 @@ def test_a_name_that_would_break_a_note_is_refused(name: str) -> None:
 
 
 def test_a_checkpoint_is_opened_by_its_key_alone() -> None:
-    note = KEY.sign(CHECKPOINT.text())
+    note = signed(CHECKPOINT.text(), [KEY])
 
     assert Checkpoint.parse(opened(note, [KEY.verifier])) == CHECKPOINT
     with pytest.raises(BadNote, match="none of the keys"):
@@ -67,8 +67,8 @@ def test_a_checkpoint_is_opened_by_its_key_alone() -> None:
 
 def test_other_signatures_beside_it_do_not_matter() -> None:
     witness = SigningKey.make("witness.example")
-    note = KEY.sign(CHECKPOINT.text())
-    both = note + witness.sign(CHECKPOINT.text()).rpartition("\n\n")[2]
+    note = signed(CHECKPOINT.text(), [KEY])
+    both = note + signed(CHECKPOINT.text(), [witness]).rpartition("\n\n")[2]
 
     for key in (KEY, witness):
         assert Checkpoint.parse(opened(both, [key.verifier])) == CHECKPOINT
@@ -76,7 +76,7 @@ def test_other_signatures_beside_it_do_not_matter() -> None:
 
 @given(st.data())
 def test_a_note_with_any_other_byte_is_refused(data: st.DataObject) -> None:
-    note = KEY.sign(CHECKPOINT.text()).encode()
+    note = signed(CHECKPOINT.text(), [KEY]).encode()
     at = data.draw(st.integers(0, len(note) - 1))
     changed = bytearray(note)
     changed[at] ^= data.draw(st.integers(1, 255))
@@ -95,7 +95,7 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
 
 
 def test_a_proof_survives_its_text_with_or_without_what_others_add() -> None:
-    proof = EventProof(index=6, hashes=[bytes(32), bytes(range(32))], note=KEY.sign(CHECKPOINT.text()))
+    proof = EventProof(index=6, hashes=[bytes(32), bytes(range(32))], note=signed(CHECKPOINT.text(), [KEY]))
 
     text = proof.text()
 
@@ -109,7 +109,7 @@ def test_a_proof_survives_its_text_with_or_without_what_others_add() -> None:
     "change", [("@v1", "@v2"), ("index 6", "index 06"), ("index 6", "6"), ("AAAA", "AAA"), ("\n\n", "\n")]
 )
 def test_what_is_no_proof_is_refused(change: tuple[str, str]) -> None:
-    proof = EventProof(index=6, hashes=[bytes(32)], note=KEY.sign(CHECKPOINT.text()))
+    proof = EventProof(index=6, hashes=[bytes(32)], note=signed(CHECKPOINT.text(), [KEY]))
 
     with pytest.raises(BadNote):
         EventProof.parse(proof.text().replace(*change))
