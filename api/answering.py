@@ -44,9 +44,9 @@ def answer_outcome(call: Call, outcome: Outcome, *, status: int) -> Answer:
     return Answer(status, outcome_frame(outcome), headers)
 
 
-def answer_read(body: Any, position: int, status: int = 200, **more: Any) -> Answer:
+def answer_read(body: Any, position: int, status: int = 200, headers: Mapping[str, str] = {}, **more: Any) -> Answer:
     """Answer a read with the position that it reflects."""
-    return Answer(status, body, {POSITION: str(position)}, **more)
+    return Answer(status, body, {POSITION: str(position), **headers}, **more)
 
 
 def cursor_place(call: Call, question: Mapping[str, Any]) -> Any:

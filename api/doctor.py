@@ -16,12 +16,15 @@ import sqlalchemy as sa
 
 from ledger.errors import LedgerError
 from ledger.migrate import current, head
+from ledger.proofs.sealing import sealing_lag
+from ledger.proofs.signer import read_keys
 from ledger.reading import read
 from ledger.settings import PREFIX, boolean
 
 GOOD, WARNING, BAD = "good", "warning", "bad"
 MARIADB_OLDEST, MYSQL_OLDEST, REDIS_OLDEST = (10, 11), (8, 0), (7, 0)
 SECRET_FILE = "secret-key"
+SEALING_LAG_S_MAX = 300.0
 
 Finding = dict[str, str]
 Check = Callable[[], Iterator[Finding]]
@@ -35,6 +38,7 @@ def examine(
         ("settings", partial(_settings, environment)),
         ("database", partial(_database, log)),
         ("schema", partial(_schema, {"log": log, "directory": directory})),
+        ("sealing", partial(_sealing, environment, log)),
         *(("redis", partial(_redis, client)) for client in clients),
     )
     findings: list[Finding] = []
@@ -122,6 +126,20 @@ def _schema(engines: Mapping[str, sa.Engine]) -> Iterator[Finding]:
             yield _finding("schema", GOOD, f"{history} is at revision {at}")
         else:
             yield _finding("schema", BAD, f"{history} is at revision {at or 'none'}", "orderledger db upgrade")
+
+
+def _sealing(environment: Mapping[str, str], engine: sa.Engine) -> Iterator[Finding]:
+    path = Path(environment.get(PREFIX + "SIGNING_KEY_FILE") or "signing-key")
+    lag = read(engine, sealing_lag)
+    if lag.seconds > SEALING_LAG_S_MAX:
+        mend = "make a key with `orderledger audit keygen NAME`, and see what maintenance says of sealing"
+        yield _finding("sealing", WARNING, f"{lag.events} events are under no signed checkpoint", mend)
+    else:
+        yield _finding("sealing", GOOD, f"{lag.events} events wait for a signed checkpoint")
+    if path.exists():
+        read_keys(path)
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield _finding("signing key", BAD, "other users can read it", f"chmod 600 {path}")
 
 
 def _redis(client: redis.Redis) -> Iterator[Finding]:

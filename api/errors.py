@@ -136,6 +136,13 @@ class PositionNotFound(NotFound):
     position: int
 
 
+class NotSealed(NotFound):
+    """No checkpoint covers it yet."""
+
+    code = "not-sealed"
+    message = "no signed checkpoint covers this yet; new events are sealed within seconds, when a signing key is set up"
+
+
 class CommandNotFound(NotFound):
     """No outcome is stored under this key for this principal."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ledger.errors import LedgerError
+from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
 from projections.status import status
 
@@ -34,6 +35,12 @@ class Metrics:
         )
         self._lag_seconds = Gauge(
             "orderledger_projection_lag_seconds", "age of the first of them", ("projection",), registry=self.registry
+        )
+        self._sealing_lag_events = Gauge(
+            "orderledger_sealing_lag_events", "events under no signed checkpoint yet", ("log",), registry=self.registry
+        )
+        self._sealing_lag_seconds = Gauge(
+            "orderledger_sealing_lag_seconds", "age of the first of them", ("log",), registry=self.registry
         )
         self._committer = {
             name: Gauge(f"orderledger_committer_{name}", text, registry=self.registry)
@@ -67,6 +74,13 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _look_at_lags(self, services: Any) -> None:
+        try:
+            sealing = read(services.engine, sealing_lag)
+            self._sealing_lag_events.labels("log").set(sealing.events)
+            self._sealing_lag_seconds.labels("log").set(sealing.seconds)
+        except LedgerError:
+            self._sealing_lag_events.clear()
+            self._sealing_lag_seconds.clear()
         try:
             found = read(services.engine, lambda connection: status(services.redis, connection))
         except LedgerError:

@@ -30,6 +30,8 @@ _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _PATH_SCHEMAS: dict[str, dict[str, Any]] = {
     "token": {"type": "string", "pattern": r"^[A-Za-z0-9._:\-]{1,80}$"},
     "position": {"type": "integer", "minimum": 1, "maximum": schemas.POSITION_MAX},
+    "level": {"type": "integer", "minimum": 0, "maximum": 63},
+    "tile": {"type": "string", "description": "as C2SP tlog-tiles has it, such as x001/x234/067 or 000.p/8"},
 }
 _AMOUNT = {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"}
 _REASONS = {

@@ -63,6 +63,11 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     requests.TooManyTries: Entry(429, "Too many tries", "Wait as long as Retry-After says.", retryable=True),
     requests.Forbidden: Entry(403, "Not permitted", "Use a principal whose role has the permission."),
     requests.PathNotFound: Entry(404, "Not found", "See /openapi.json for the paths."),
+    requests.NotSealed: Entry(
+        404,
+        "Not sealed yet",
+        "Ask again after some seconds; else look whether `orderledger doctor` finds a signing key.",
+    ),
     requests.PositionNotFound: Entry(404, "Position not found", "Check the position."),
     requests.CommandNotFound: Entry(404, "No such outcome", "Nothing is stored under the key: send the command."),
     requests.MethodNotAllowed: Entry(405, "Method not allowed", "Use a method of the Allow header."),

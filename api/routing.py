@@ -5,8 +5,8 @@ Each names its method, path, exactly one permission, schemas and statuses; one d
 An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a
 `Call`, in which everything was checked already, and returns an `Answer`. Errors are raised, never returned.
 
-A path is in Werkzeug's form with the converters ``token`` (ids) and ``position``. A parameter named ``customer_id`` is
-an account: a principal of another customer gets AccountNotFound for it before the view runs.
+A path is in Werkzeug's form with the converters ``token`` (ids), ``position``, ``level`` and ``tile``. A parameter named
+``customer_id`` is an account: a principal of another customer gets AccountNotFound for it before the view runs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from flask import Flask, Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.datastructures import Headers
 from werkzeug.routing import BaseConverter
+from werkzeug.routing import ValidationError as Malformed
 
 from api import bodies
 from api.authentication import Authenticator, Principal, authenticate, ensure_own, ensure_permitted
@@ -29,6 +30,7 @@ from api.encoding import encode_json
 from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest, NotFreshEnough
 from ledger.ids import new_id
 from ledger.money import Currency
+from ledger.proofs.tree import TILE_WIDTH
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
 
 
@@ -176,6 +178,30 @@ class PositionConverter(BaseConverter):
         return int(value)
 
 
+class LevelConverter(BaseConverter):
+    """A level of the tree, from 0 to 63."""
+
+    regex = r"[0-9]|[1-5][0-9]|6[0-3]"
+
+    def to_python(self, value: str) -> int:
+        """Return the level as a number."""
+        return int(value)
+
+
+class TileConverter(BaseConverter):
+    """The index of a tile in pieces of three digits, and its width when it is not whole: `x001/x234/067.p/8`."""
+
+    regex = r"(?:x[0-9]{3}/){0,4}[0-9]{3}(?:\.p/(?:[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
+    part_isolating = False
+
+    def to_python(self, value: str) -> tuple[int, int]:
+        """Return index and width. Raises ValidationError for an index that is written with more pieces than it has."""
+        index_text, _, width = value.partition(".p/")
+        if index_text.startswith("x000"):
+            raise Malformed()
+        return int(index_text.replace("x", "").replace("/", "")), int(width or TILE_WIDTH)
+
+
 def register(
     app: Flask, areas: Iterable[Routes], services: Callable[[], Any], permissions: Iterable[str]
 ) -> list[Route]:
@@ -184,7 +210,12 @@ def register(
     `services` is called at each request; `permissions` are the known names. Raises ValueError for an unknown
     permission or a name used twice.
     """
-    app.url_map.converters |= {"token": TokenConverter, "position": PositionConverter}
+    app.url_map.converters |= {
+        "token": TokenConverter,
+        "position": PositionConverter,
+        "level": LevelConverter,
+        "tile": TileConverter,
+    }
     known = {LOGGED_IN, *permissions}
     routes = [route for area in areas for route in area.routes]
     for route in routes:

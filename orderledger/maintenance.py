@@ -8,7 +8,8 @@ from api.sessions.opening import open_store
 from api.sessions.settings import SessionSettings
 from ledger.clock import now_us
 from ledger.settings import LedgerSettings, read_settings
-from orderledger.opening import opened_directory
+from orderledger.opening import opened_directory, opened_engine
+from orderledger.sealing import sealing_parts
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
 from workers.maintenance import run_maintenance
@@ -20,7 +21,7 @@ def maintain(environment: Mapping[str, str]) -> int:
     """Look after everything until told to stop; return the exit code."""
     projection_settings = ProjectionSettings.from_environment(environment)
     client = open_redis(projection_settings.redis_url, timeout_s=projection_settings.redis_timeout_s)
-    with opened_directory(environment) as directory:
+    with opened_directory(environment) as directory, opened_engine(environment) as log:
         store = open_store(
             SessionSettings.from_environment(environment),
             client=client,
@@ -32,4 +33,4 @@ def maintain(environment: Mapping[str, str]) -> int:
             interval_s=WorkerSettings.from_environment(environment).sweep_slow_interval_s,
             run=lambda: store.collect(now_us()),
         )
-        return run_maintenance(environment, more_parts=[part])
+        return run_maintenance(environment, more_parts=[part, *sealing_parts(environment, log)])

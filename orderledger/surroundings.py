@@ -6,6 +6,7 @@ directory finds the same database, the same Redis and the same secret.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -17,12 +18,17 @@ from api.settings import ApiSettings
 from api.sms.settings import SmsSettings
 from ledger.database import database_url
 from ledger.migrate import upgrade
+from ledger.proofs.notes import SigningKey
+from ledger.proofs.settings import ProofSettings
+from ledger.proofs.signer import write_key
 from ledger.settings import PREFIX, Declaration, LedgerSettings, declarations, read_settings, refuse_unknown_settings
 from orderledger import embedded
 from orderledger.settings import CommandSettings
 from projections.settings import ProjectionSettings
 from workers.settings import WorkerSettings
 
+SIGNING_KEY = PREFIX + "SIGNING_KEY_FILE"
+SIGNING_KEY_FILE = "signing-key"
 SETTINGS_CLASSES = (
     LedgerSettings,
     ProjectionSettings,
@@ -30,6 +36,7 @@ SETTINGS_CLASSES = (
     ApiSettings,
     SessionSettings,
     SmsSettings,
+    ProofSettings,
     CommandSettings,
 )
 
@@ -56,11 +63,18 @@ def complete(environment: Mapping[str, str], *, data: str | None = None) -> dict
     completed[PREFIX + "DATABASE_URL"] = database_url(ledger_settings)
     if not completed.get(PREFIX + "REDIS_URL"):
         completed[PREFIX + "REDIS_URL"] = embedded.redis_url(directory)
+    if not completed.get(SIGNING_KEY):
+        completed[SIGNING_KEY] = str(directory / SIGNING_KEY_FILE)
     if not completed.get(PREFIX + "SECRET_KEY"):
         secret = _secret_in(directory)
         if secret:
             completed[PREFIX + "SECRET_KEY"] = secret
     return completed
+
+
+def makes_signing_key(environment: Mapping[str, str]) -> bool:
+    """Say whether the log is the embedded one and no key is named: then there is one in the data directory."""
+    return not environment.get(SIGNING_KEY) and not environment.get(PREFIX + "DATABASE_URL")
 
 
 def uses_embedded_redis(environment: Mapping[str, str]) -> bool:
@@ -69,12 +83,15 @@ def uses_embedded_redis(environment: Mapping[str, str]) -> bool:
 
 
 def prepare(environment: Mapping[str, str], *, data: str | None = None) -> dict[str, str]:
-    """Make the data directory with its secret, and return the completed environment."""
+    """Make the data directory with its secrets, and return the completed environment."""
     completed = complete(environment, data=data)
     directory = Path(completed[PREFIX + "DATA"])
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not completed.get(PREFIX + "SECRET_KEY"):
         _make_secret(directory / SECRET_FILE)
+    if makes_signing_key(environment):
+        with contextlib.suppress(FileExistsError):
+            write_key(Path(completed[SIGNING_KEY]), SigningKey.make(f"orderledger.local/{secrets.token_hex(4)}"))
     return complete(completed)
 
 

@@ -29,6 +29,8 @@ PERMISSIONS: dict[str, str] = {
     "commands.read": "see the outcomes of one's own commands",
     "batches.post": "send many commands in one request; each also needs its own permission",
     "events.read": "read the log",
+    "proofs.read": "see signed checkpoints and the tree's tiles, and get the proof of an event that one may see",
+    "log.read": "read the whole log as the tree's entries",
     "trial_balance.read": "see the trial balance",
     "operations.read": "see queues, workers and the check of settings",
 }
@@ -40,6 +42,7 @@ _OPERATOR = frozenset(PERMISSIONS) - {
     "api_keys.read",
     "api_keys.write",
     "events.read",
+    "log.read",
     "roles.read",
     "users.read",
     "users.write",
@@ -55,6 +58,7 @@ _CUSTOMER = frozenset(
         "products.read",
         "commands.read",
         "batches.post",
+        "proofs.read",
     }
 )
 
@@ -68,6 +72,7 @@ BINDABLE = frozenset(PERMISSIONS) - {
     "roles.read",
     "roles.write",
     "api_keys.write",
+    "log.read",
     "trial_balance.read",
     "operations.read",
 }

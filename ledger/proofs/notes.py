@@ -139,15 +139,19 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventProof:
-    """That the leaf at `index` (position less one) is in the checkpoint's tree."""
+    """That the leaf at `index` (position less one) is in the checkpoint's tree; `extra` has the leaf's bytes, which prove
+    themselves by their hash.
+    """
 
     index: int
     hashes: Sequence[bytes]
     note: str
+    extra: bytes = b""
 
     def text(self) -> str:
         """Return the proof as a file."""
-        lines = [PROOF_HEADING, f"index {self.index}", *map(_text, self.hashes), ""]
+        extra = [f"extra {_text(self.extra)}"] if self.extra else []
+        lines = [PROOF_HEADING, *extra, f"index {self.index}", *map(_text, self.hashes), ""]
         return "\n".join(lines) + "\n" + self.note
 
     @classmethod
@@ -155,8 +159,9 @@ class EventProof:
         """Read a proof. Raises BadNote."""
         head, blank, note = text.partition("\n\n")
         lines = head.split("\n")
+        extra = b""
         if lines[1:2] and lines[1].startswith("extra "):
-            del lines[1]
+            extra = _decoded(lines.pop(1).removeprefix("extra "))
         if (
             not blank
             or lines[0] != PROOF_HEADING
@@ -164,7 +169,7 @@ class EventProof:
         ):
             raise BadNote(problem=f"this is not a proof: it begins with {PROOF_HEADING} and an index")
         hashes = [_bytes(line, HASH_BYTES, "a hash") for line in lines[2:]]
-        return cls(index=int(lines[1].removeprefix("index ")), hashes=hashes, note=note)
+        return cls(index=int(lines[1].removeprefix("index ")), hashes=hashes, note=note, extra=extra)
 
 
 def signed(text: str, keys: Sequence[SigningKey]) -> str:

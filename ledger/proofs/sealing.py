@@ -16,6 +16,7 @@ import structlog
 from ledger import log, schema
 from ledger.clock import now_us
 from ledger.errors import CorruptLog
+from ledger.leaf import LEAF_FIELDS, leaf_bytes
 from ledger.proofs.notes import EventProof
 from ledger.proofs.signer import Signer, SigningRefused
 from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, consistency_proof, inclusion_proof, tree_root, whole_root
@@ -32,6 +33,23 @@ class Sealed:
     root: bytes
     note: str
     sealed_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealingLag:
+    """How many events no checkpoint covers, and how old the first of them is."""
+
+    events: int
+    seconds: float
+
+
+def sealing_lag(connection: sa.Connection) -> SealingLag:
+    """Return how far sealing is behind the log."""
+    sealed, head = latest(connection), log.head(connection)
+    size = 0 if sealed is None else sealed.size
+    first = log.event_at(connection, size + 1) if size < head.position else None
+    seconds = 0.0 if first is None else max(0.0, (now_us() - first.recorded_at_us) / 1_000_000)
+    return SealingLag(max(0, head.position - size), seconds)
 
 
 def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
@@ -79,18 +97,23 @@ def event_proof(connection: sa.Connection, position: int) -> EventProof | None:
     sealed = latest(connection, covering=position)
     if sealed is None or position < 1:
         return None
+    (leaf,) = _leaf_bytes(connection, position - 1, 1)
     hashes = inclusion_proof(Stored(connection), position - 1, sealed.size)
-    return EventProof(index=position - 1, hashes=hashes, note=sealed.note)
+    return EventProof(index=position - 1, hashes=hashes, note=sealed.note, extra=leaf)
+
+
+def entries(connection: sa.Connection, index: int, width: int) -> bytes | None:
+    """Return the leaves' bytes of a tile of this width, each behind its length in two bytes; None as for `tile`."""
+    if not _reaches(connection, 0, index, width):
+        return None
+    return b"".join(len(each).to_bytes(2, "big") + each for each in _leaf_bytes(connection, index * TILE_WIDTH, width))
 
 
 def tile(connection: sa.Connection, level: int, index: int, width: int) -> bytes | None:
     """Return the hashes of a tile of this width; None when the newest checkpoint does not reach that far."""
-    sealed = latest(connection)
-    whole = 0 if sealed is None else sealed.size >> level * TILE_HEIGHT
-    first = index * TILE_WIDTH
-    if not 1 <= width <= TILE_WIDTH or first + width > whole:
+    if not _reaches(connection, level, index, width):
         return None
-    return b"".join(Stored(connection)(level, first, width))
+    return b"".join(Stored(connection)(level, index * TILE_WIDTH, width))
 
 
 class Stored:
@@ -112,6 +135,21 @@ class Stored:
         if len(found) != count:
             raise CorruptLog()
         return found
+
+
+def _reaches(connection: sa.Connection, level: int, index: int, width: int) -> bool:
+    sealed = latest(connection)
+    whole = 0 if sealed is None else sealed.size >> level * TILE_HEIGHT
+    return 1 <= width <= TILE_WIDTH and index * TILE_WIDTH + width <= whole
+
+
+def _leaf_bytes(connection: sa.Connection, first: int, count: int) -> list[bytes]:
+    events = schema.events.c
+    query = sa.select(*(events[name] for name in LEAF_FIELDS)).order_by(events.position)
+    rows = connection.execute(query.where(events.position.between(first + 1, first + count))).all()
+    if len(rows) != count:
+        raise CorruptLog()
+    return [leaf_bytes(*row) for row in rows]
 
 
 def _extend(engine: sa.Engine, size: int) -> None:

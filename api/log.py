@@ -1,0 +1,103 @@
+"""The log for auditors: the signed checkpoint, the tree's tiles and entries, and the proof of one event.
+
+Paths and forms are those of C2SP tlog-tiles (under the prefix /v1/log), tlog-checkpoint and tlog-proof, so that other
+people's tools can read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.answering import answer_read
+from api.errors import NotSealed, PathNotFound, PositionNotFound
+from api.routing import Answer, Call, Routes
+from ledger import log
+from ledger.proofs import sealing
+from ledger.reading import read
+
+TEXT, BYTES = "text/plain", "application/octet-stream"
+FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+"""What was sealed never changes."""
+routes = Routes("log")
+
+
+@routes.get(
+    "/v1/log/checkpoint",
+    permission="proofs.read",
+    summary="The newest signed checkpoint",
+    answers={200: None},
+    errors=(404, 503),
+    media_types=(TEXT,),
+)
+def read_checkpoint(call: Call) -> Answer:
+    """Return the signed note as it was signed."""
+    sealed = read(call.services.engine, sealing.latest)
+    if sealed is None:
+        raise NotSealed()
+    return answer_read(sealed.note, sealed.size, headers={"Cache-Control": "private, no-cache"}, media_type=TEXT)
+
+
+@routes.get(
+    "/v1/log/tile/entries/<tile:place>",
+    permission="log.read",
+    summary="The entries of a tile: what its leaves are hashes of",
+    answers={200: None},
+    errors=(404, 503),
+    media_types=(BYTES,),
+)
+def read_entries(call: Call) -> Answer:
+    """Return the entries, each behind its length in two bytes."""
+    index, width = call.path["place"]
+    return _piece(call, lambda connection: sealing.entries(connection, index, width))
+
+
+@routes.get(
+    "/v1/log/tile/<level:level>/<tile:place>",
+    permission="proofs.read",
+    summary="Hashes of the tree, up to 256 of a level",
+    answers={200: None},
+    errors=(404, 503),
+    media_types=(BYTES,),
+)
+def read_tile(call: Call) -> Answer:
+    """Return the hashes."""
+    level, (index, width) = call.path["level"], call.path["place"]
+    return _piece(call, lambda connection: sealing.tile(connection, level, index, width))
+
+
+@routes.get(
+    "/v1/log/proof/<position:position>",
+    permission="proofs.read",
+    summary="The proof that an event is under the newest checkpoint, with the event's bytes",
+    answers={200: None},
+    errors=(404, 503),
+    media_types=(TEXT,),
+)
+def read_proof(call: Call) -> Answer:
+    """Return the proof as a file that needs nothing else to be checked but the verifier key."""
+    position = call.path["position"]
+
+    def query(connection: sa.Connection) -> Any:
+        event = log.event_at(connection, position)
+        if event is None or call.asker.customer_id not in (None, event.account_id):
+            raise PositionNotFound(position=position)
+        return sealing.event_proof(connection, position), log.head(connection).position
+
+    proof, head = read(call.services.engine, query)
+    if proof is None:
+        raise NotSealed()
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',
+    }
+    return answer_read(proof.text(), head, headers=headers, media_type=TEXT)
+
+
+def _piece(call: Call, query: Callable[[sa.Connection], bytes | None]) -> Answer:
+    found = read(call.services.engine, query)
+    if found is None:
+        raise PathNotFound()
+    return Answer(200, found, FOR_EVER, media_type=BYTES)
