@@ -69,7 +69,8 @@ def install(app: Flask, services: Callable[[], Services], error_page: ErrorPage)
         if session is not None and session.token is not None:
             answer.headers.add("Set-Cookie", cookie(services().session_settings, session.token))
         if "Content-Security-Policy" not in answer.headers:
-            answer.headers.extend(SECURITY_HEADERS)
+            for name, value in SECURITY_HEADERS.items():
+                answer.headers.setdefault(name, value)
         services().metrics.observe(request.endpoint or "none", answer.status_code, time.perf_counter() - g.started)
         return answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from api.answering import answer_read
 from api.encoding import encode_json
 from api.errors import FieldError, InvalidFields, MalformedRequest, PositionNotFound
-from api.frames import event_json
+from api.frames import cloud_event, event_json
 from api.routing import Answer, Call, Routes
 from api.schemas import EventsQuery
 from api.services import Services
@@ -24,6 +24,7 @@ from ledger.reading import read
 
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
+CLOUD_EVENTS = "application/cloudevents-batch+json"
 STREAM_PAGE_EVENTS = 500
 LOOK_INTERVAL_S = 0.25
 HEARTBEAT_S = 10.0
@@ -37,7 +38,7 @@ routes = Routes("events")
     query=EventsQuery(),
     answers={200: EventsAnswer()},
     errors=(503,),
-    media_types=("application/json", NDJSON, EVENT_STREAM),
+    media_types=("application/json", NDJSON, EVENT_STREAM, CLOUD_EVENTS),
 )
 def read_events(call: Call) -> Answer:
     """Return events after a position, ascending; `next` is the position to go on after, null at the end."""
@@ -48,8 +49,9 @@ def read_events(call: Call) -> Answer:
         raise InvalidFields(errors=[FieldError(parameter="type", detail=f"no such type; there are {known}")])
 
     account_id = call.asker.customer_id or asked.get("customer_id")
-    if call.headers.get("Accept", "").startswith(EVENT_STREAM) and "format" not in asked:
-        stream = EventStream(call.services, _last_event_id(call), wanted_type, account_id)
+    form = _format(call)
+    if call.headers.get("Accept", "").startswith(EVENT_STREAM) and asked.get("format") in (None, "cloudevents"):
+        stream = EventStream(call.services, _last_event_id(call), wanted_type, account_id, _SHAPES[form])
         return Answer(200, stream, {"X-Accel-Buffering": "no"}, media_type=EVENT_STREAM)
 
     def query(connection: sa.Connection) -> Any:
@@ -58,9 +60,10 @@ def read_events(call: Call) -> Answer:
         return found, head
 
     events, head = read(call.services.engine, query)
-    wants_lines = call.headers.get("Accept", "").startswith(NDJSON)
-    if asked.get("format", "ndjson" if wants_lines else "json") == "ndjson":
+    if form == "ndjson":
         return answer_read(_lines(events), head, media_type=NDJSON)
+    if form == "cloudevents":
+        return answer_read([cloud_event(each) for each in events], head, media_type=CLOUD_EVENTS)
     following = str(events[-1].position) if len(events) == asked["limit"] else None
     return answer_read({"data": [event_json(each) for each in events], "next": following}, head)
 
@@ -95,10 +98,18 @@ class EventStream:
     section 9.2.
     """
 
-    def __init__(self, services: Services, after: int, wanted_type: str | None, account_id: str | None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        after: int,
+        wanted_type: str | None,
+        account_id: str | None,
+        shape: Callable[[Recorded], dict[str, Any]],
+    ) -> None:
         if not services.event_streams.acquire(blocking=False):
             raise ReadUnavailable(reason="too many event streams are open")
         self._services = services
+        self._shape = shape
         self._is_open = True
         self._pieces = self._run(after, wanted_type, account_id)
 
@@ -129,7 +140,7 @@ class EventStream:
             except LedgerError:
                 return
             for each in events:
-                data = encode_json(event_json(each))
+                data = encode_json(self._shape(each))
                 yield b"id: %d\nevent: %s\ndata: %s\n\n" % (each.position, each.type.encode("ascii"), data)
             last = events[-1].position if events else after
             after = last if len(events) == STREAM_PAGE_EVENTS else max(last, end)
@@ -140,6 +151,16 @@ class EventStream:
                 said_at_s = time.monotonic()
             if len(events) < STREAM_PAGE_EVENTS:
                 time.sleep(LOOK_INTERVAL_S)
+
+
+_SHAPES: dict[str, Callable[[Recorded], dict[str, Any]]] = {"json": event_json, "cloudevents": cloud_event}
+
+
+def _format(call: Call) -> str:
+    accepted = call.headers.get("Accept", "")
+    by_header = {NDJSON: "ndjson", CLOUD_EVENTS: "cloudevents"}
+    given: str | None = call.query.get("format")
+    return given or next((form for media_type, form in by_header.items() if accepted.startswith(media_type)), "json")
 
 
 def _last_event_id(call: Call) -> int:

@@ -29,6 +29,7 @@ from ledger.money import currency, format_amount
 from ledger.orders import Order
 from ledger.submission import Balance, Outcome
 
+CLOUD_EVENTS_SOURCE = "/v1/events"
 _AMOUNTS: dict[str, tuple[str, ...]] = {
     **{each.TYPE: ("amount_minor",) for each in (RechargePosted, DeductionPosted, TransactionReversed, OrderPlaced)},
     **{each.TYPE: ("captured_minor", "released_minor") for each in (OrderCompleted, OrderCancelled, OrderResolved)},
@@ -155,6 +156,25 @@ def order_json(order: Order) -> dict[str, Any]:
         "code": order.code,
         "placed_position": order.placed_position,
         "position": order.position,
+    }
+
+
+def cloud_event(recorded: Recorded) -> dict[str, Any]:
+    """Return an event as CloudEvents 1.0 has it, in JSON; `data` is the whole envelope as the feed has it.
+
+    `sequence` is the position, as text because the format's integers have 32 bits.
+    """
+    return {
+        "specversion": "1.0",
+        "id": str(UUID(bytes=recorded.event_id)),
+        "source": CLOUD_EVENTS_SOURCE,
+        "type": recorded.type,
+        "subject": recorded.order_id or recorded.account_id,
+        "time": rfc3339(recorded.recorded_at_us),
+        "datacontenttype": "application/json",
+        "sequence": str(recorded.position),
+        "partitionkey": recorded.account_id,
+        "data": event_json(recorded),
     }
 
 

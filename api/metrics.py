@@ -37,10 +37,10 @@ class Metrics:
             "orderledger_projection_lag_seconds", "age of the first of them", ("projection",), registry=self.registry
         )
         self._sealing_lag_events = Gauge(
-            "orderledger_sealing_lag_events", "events under no signed checkpoint yet", ("log",), registry=self.registry
+            "orderledger_sealing_lag_events", "events under no signed checkpoint yet", registry=self.registry
         )
         self._sealing_lag_seconds = Gauge(
-            "orderledger_sealing_lag_seconds", "age of the first of them", ("log",), registry=self.registry
+            "orderledger_sealing_lag_seconds", "age of the first of them", registry=self.registry
         )
         self._committer = {
             name: Gauge(f"orderledger_committer_{name}", text, registry=self.registry)
@@ -76,11 +76,11 @@ class Metrics:
     def _look_at_lags(self, services: Any) -> None:
         try:
             sealing = read(services.engine, sealing_lag)
-            self._sealing_lag_events.labels("log").set(sealing.events)
-            self._sealing_lag_seconds.labels("log").set(sealing.seconds)
+            self._sealing_lag_events.set(sealing.events)
+            self._sealing_lag_seconds.set(sealing.seconds)
         except LedgerError:
-            self._sealing_lag_events.clear()
-            self._sealing_lag_seconds.clear()
+            self._sealing_lag_events.set(float("nan"))
+            self._sealing_lag_seconds.set(float("nan"))
         try:
             found = read(services.engine, lambda connection: status(services.redis, connection))
         except LedgerError:

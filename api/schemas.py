@@ -297,7 +297,7 @@ class EventsQuery(StrictSchema):
     limit = QueryNumber(1, 10_000, load_default=LIMIT_MAX)
     type = fields.String()
     customer_id = Token(40)
-    format = fields.String(validate=lambda word: one_of(word, ("json", "ndjson")))
+    format = fields.String(validate=lambda word: one_of(word, ("json", "ndjson", "cloudevents")))
 
 
 def one_of(word: str, words: Iterable[str]) -> None:

@@ -83,6 +83,27 @@ def leaf_bytes(
     ))  # fmt: skip
 
 
+def leaf_fields(leaf: bytes) -> list[bytes | None]:
+    """Return the values of LEAF_FIELDS of framed bytes. Raises ValueError."""
+    at, found = len(LABEL), list[bytes | None]()
+    if not leaf.startswith(LABEL):
+        raise ValueError("these are not the bytes of an event")
+    for _ in LEAF_FIELDS:
+        length = leaf[at : at + 4]
+        at += 4
+        if length == _MISSING:
+            found.append(None)
+            continue
+        value = leaf[at : at + int.from_bytes(length, "big")]
+        at += len(value)
+        found.append(value)
+        if len(length) != 4 or len(value) != int.from_bytes(length, "big"):
+            raise ValueError("the bytes of the event are cut")
+    if at != len(leaf):
+        raise ValueError("the event's bytes have something behind them")
+    return found
+
+
 def _framed(raw: bytes) -> bytes:
     return len(raw).to_bytes(4, "big") + raw
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from orderledger.audit.proofs import audit_check, audit_checkpoint, audit_keygen, audit_keys, audit_prove
 from orderledger.audit.replay import audit_replay
 from orderledger.audit.verify import audit_verify
 
@@ -13,5 +14,13 @@ def audit_group() -> None:
     """Check the log, and look at what it led to."""
 
 
-for command in (audit_verify, audit_replay):
+for command in (
+    audit_verify,
+    audit_replay,
+    audit_checkpoint,
+    audit_prove,
+    audit_check,
+    audit_keygen,
+    audit_keys,
+):
     audit_group.add_command(command)

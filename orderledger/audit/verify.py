@@ -4,34 +4,94 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orderledger.audit.common import audit_settings, progress_bar
+from orderledger.audit.common import audit_settings, environment, progress_bar
+from orderledger.audit.proofs import verifier_keys
 
 if TYPE_CHECKING:
     from ledger.audit.findings import Report
+    from ledger.proofs.checking import Kept
+    from ledger.proofs.notes import VerifierKey
 
 EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
 
 
 @click.command("verify")
+@click.option(
+    "--checkpoint",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint that you kept: the log must go on from it.",
+)
+@click.option(
+    "--key",
+    "keys",
+    metavar="KEY",
+    multiple=True,
+    help="Verifier key, or a file with keys, that every checkpoint must be signed by. "
+    "[default: that of the signing key file, where the log is]",
+)
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes. [default: one a processor]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def audit_verify(workers: int | None, as_json: bool) -> None:  # noqa: FBT001
-    """Verify every event and the tables beside the log; exit code 1 with the first bad position, 2 when nobody can tell.
+def audit_verify(
+    files: Sequence[Path],
+    keys: Sequence[str],
+    workers: int | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Verify every event, the tables beside the log and its checkpoints.
+
+    Exit code 1 with the first bad position, 2 when nobody can tell.
 
     Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. Nothing is written; the service may run meanwhile.
     """
     from ledger.audit.verification import verify
 
     settings = audit_settings()
+    verifiers, kept = _trusted(files, keys)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
-        report = verify(settings, processes=workers, progress=progress)
+        report = verify(settings, processes=workers, keys=verifiers, kept=kept, progress=progress)
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _sentence(report))
     sys.exit(EXIT_CODES[report.status])
+
+
+def _trusted(files: Sequence[Path], given: Sequence[str]) -> tuple[list[VerifierKey], list[Kept]]:
+    """Return whose signatures count and which checkpoints the log must go on from. Raises BadNote, BadSetting."""
+    from ledger.proofs.checking import Kept
+    from ledger.proofs.notes import Checkpoint, opened, unopened
+    from ledger.proofs.signer import read_keys, remembered
+
+    keys, kept = verifier_keys(given), []
+    signing_key_file = _own_key_file()
+    if signing_key_file is not None:
+        last = remembered(signing_key_file)
+        if last is not None:
+            keys = keys or [key.verifier for key in read_keys(signing_key_file)]
+            kept = [Kept(last, "what was signed last")]
+    for file in files:
+        note = file.read_text("utf-8")
+        checkpoint = Checkpoint.parse(opened(note, keys) if keys else unopened(note))
+        kept.append(Kept(checkpoint, f"the checkpoint in {file.name}"))
+    return keys, kept
+
+
+def _own_key_file() -> Path | None:
+    """Return the file of the key that signs this log, where it is known to be of this log and no other."""
+    from orderledger.surroundings import SIGNING_KEY, makes_signing_key
+
+    if not os.environ.get(SIGNING_KEY) and not makes_signing_key(os.environ):
+        return None
+    path = Path(environment()[SIGNING_KEY])
+    return path if path.exists() else None
 
 
 def _sentence(report: Report) -> str:

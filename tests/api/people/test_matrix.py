@@ -128,6 +128,7 @@ def path_of(route: Route, scene: Scene, target: str) -> str:
     known = scene.ids[target]
     kind = route.path.split("/")[2] if route.path.startswith("/v1/") else route.path.split("/")[1]
     values = {**known, "id": known.get(kind, "absent1"), "language": "xx", "name": "none.js", "idempotency_key": "none"}
+    values |= {"level": "0", "place": "000.p/1"}
     return _PARAMETER.sub(lambda found: values[found[1]], route.path)
 
 
