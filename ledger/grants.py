@@ -12,7 +12,7 @@ from ledger import schema
 from ledger.directory.models import Base
 from ledger.migrate import HISTORIES, version_table
 
-_APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints")
+APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints")
 _STATE = {"log_head": "SELECT, UPDATE", "accounts": "SELECT, INSERT, UPDATE", "orders": "SELECT, INSERT, UPDATE"}
 _FREE = {
     "details": "SELECT, INSERT, DELETE",
@@ -34,7 +34,7 @@ def grants(database: str, user: str, host: str = "localhost", *, directory: str 
         )
     to = f"TO '{user}'@'{host}'"
     statements = []
-    for table in _APPEND_ONLY:
+    for table in APPEND_ONLY:
         columns = ", ".join(schema.metadata.tables[table].columns.keys())
         statements.append(f"GRANT SELECT, INSERT ({columns}) ON {database}.{table} {to};")
     statements += [f"GRANT {rights} ON {database}.{table} {to};" for table, rights in (_STATE | _FREE).items()]

@@ -23,6 +23,7 @@ from ledger.clock import now_us, rfc3339
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory.models import Base
 from ledger.errors import LedgerError
+from ledger.grants import APPEND_ONLY
 from ledger.settings import LedgerSettings, read_settings
 
 FORMAT = "orderledger-backup/1"
@@ -167,7 +168,7 @@ def _restore(connection: sa.Connection, file: Path, history: str) -> None:
     tables = HISTORIES[history].tables
     for table in reversed(HISTORIES[history].sorted_tables):
         # What the migrations put there: the head at zero, the roles that come ready.
-        if table.name not in ("events", "outcomes"):
+        if table.name not in APPEND_ONLY:
             connection.execute(sa.delete(table))
     for line in _lines(file):
         if line.get("history") != history:

@@ -72,7 +72,9 @@ class Sealer:
             return
         self._sealed_at_s = now_s
         # Read each time: a key that was added signs from now on.
-        seal(self._engine, Signer(path))
+        sealed = seal(self._engine, Signer(path))
+        if sealed is not None:
+            _log.info("log-sealed", size=sealed.size, root=sealed.root.hex())
 
     def _new_events(self) -> int:
         def query(connection: sa.Connection) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-import structlog
 
 from ledger import log, schema
 from ledger.clock import now_us
@@ -22,7 +21,6 @@ from ledger.proofs.signer import Signer, SigningRefused
 from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, consistency_proof, inclusion_proof, tree_root, whole_root
 
 ENTRIES_PER_INSERT = 500
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,6 @@ def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
             connection.execute(sa.insert(schema.checkpoints).values(values))
     except sa.exc.IntegrityError:
         return None
-    _log.info("log-sealed", size=size, root=root.hex())
     return sealed
 
 

@@ -114,9 +114,10 @@ def audit_check(file: TextIO, keys: Sequence[str], as_json: bool) -> None:  # no
     from ledger.proofs.notes import BadNote, Checkpoint, EventProof, opened
     from ledger.proofs.tree import is_included
 
+    verifiers = verifier_keys(keys)
     try:
         proof = EventProof.parse(file.read())
-        checkpoint = Checkpoint.parse(opened(proof.note, verifier_keys(keys)))
+        checkpoint = Checkpoint.parse(opened(proof.note, verifiers))
         values = leaf_fields(proof.extra)
     except (BadNote, ValueError) as error:
         click.echo(f"this proves nothing: {error}", err=True)

@@ -50,7 +50,7 @@ def test_every_command_explains_itself(shell: Shell) -> None:
 
 def test_the_schema_is_told_and_an_upgrade_that_is_due_is_a_finding(shell: Shell, tmp_path: Path) -> None:
     found = shell.run("db", "current", "--json")
-    assert (found.returncode, json.loads(found.stdout)["histories"][0]["current"]) == (0, "log_0002")
+    assert (found.returncode, json.loads(found.stdout)["histories"][0]["current"]) == (0, "log_0003")
 
     assert shell.run("db", "current", ORDERLEDGER_DATABASE_URL=f"sqlite:///{tmp_path / 'empty'}").returncode == 1
 
@@ -236,3 +236,75 @@ def test_a_replay_shows_balances_and_orders_as_of_then(shell: Shell, tmp_path: P
     assert one in shown.stdout and "3.00" in shown.stdout
     assert shell.run("audit", "replay", "--at", "yesterday").returncode == 2
     assert shell.run("audit", "replay", "--customer", "cus_nobody").returncode == 2
+
+
+def test_a_log_is_sealed_proven_and_checked_from_the_command_line(shell: Shell, tmp_path: Path) -> None:
+    assert shell.run("audit", "checkpoint").returncode == 2
+    customers(shell, 3)
+    key = shell.run("audit", "keys").stdout.strip()
+    made = shell.run("audit", "checkpoint", "--seal")
+    kept = tmp_path / "kept"
+    kept.write_text(made.stdout, "utf-8")
+    as_json = json.loads(shell.run("audit", "checkpoint", "--json").stdout)
+
+    assert made.returncode == 0 and as_json["note"] == made.stdout and as_json["size"] == 3
+    verified = shell.run("audit", "verify", "--checkpoint", str(kept), "--key", key, "--json")
+    assert verified.returncode == 0 and "signatures of checkpoints" in json.loads(verified.stdout)["checked"]
+
+    proof = tmp_path / "event.tlog-proof"
+    assert shell.run("audit", "prove", "2", "--output", str(proof)).returncode == 0
+    checked = shell.run("audit", "check", str(proof), "--key", key, "--json")
+    assert (checked.returncode, json.loads(checked.stdout)["event"]["position"]) == (0, "2")
+    assert "proven" in shell.run("audit", "check", str(proof), "--key", key).stdout
+    proof.write_text(proof.read_text("utf-8").replace("index 1", "index 0"), "utf-8")
+    assert shell.run("audit", "check", str(proof), "--key", key).returncode == 1
+    assert shell.run("audit", "prove", "4").returncode == 2
+    assert shell.run("audit", "check", str(proof), "--key", "no key").returncode == 2
+
+
+def test_a_verification_trusts_the_machines_own_key_and_memory_and_no_others(shell: Shell, tmp_path: Path) -> None:
+    customers(shell, 2)
+    never_sealed = shell.run("audit", "verify")
+    assert shell.run("audit", "checkpoint", "--seal").returncode == 0
+    mine = json.loads(shell.run("audit", "verify", "--json").stdout)
+    other = tmp_path / "other"
+    stranger = shell.run("audit", "keygen", "example.org/log", "--file", str(other)).stdout.strip()
+
+    assert never_sealed.returncode == 0
+    assert "signatures of checkpoints" in mine["checked"]
+    assert shell.run("audit", "verify", "--key", stranger).returncode == 1
+    assert shell.run("audit", "verify", "--key", str(other)).returncode == 2, "a signing key is no verifier key"
+    # A database that is named is another's log: this machine's key has nothing to say about it.
+    named = shell.run("audit", "verify", "--json", ORDERLEDGER_DATABASE_URL=f"sqlite:///{shell.data / 'ledger.sqlite'}")
+    assert "signatures of checkpoints" not in json.loads(named.stdout)["checked"]
+
+    engine = engine_of(shell)
+    with engine.execution_options(write=True).begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER checkpoints_refuse_delete")
+        connection.exec_driver_sql("DELETE FROM checkpoints")
+        connection.exec_driver_sql("UPDATE log_head SET position=1")
+        connection.exec_driver_sql("DROP TRIGGER events_refuse_delete")
+        connection.exec_driver_sql("DROP TRIGGER outcomes_refuse_delete")
+        for table in ("events", "outcomes", "accounts"):
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE position=2")
+    engine.dispose()
+    shortened = shell.run("audit", "verify", "--json")
+    assert (shortened.returncode, json.loads(shortened.stdout)["first_bad_position"]) == (1, 2), shortened.stdout
+
+
+def test_keys_are_made_once_added_on_request_and_never_shown(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "keys" / "signing"
+    made = shell.run("audit", "keygen", "example.org/log", "--file", str(file))
+    again = shell.run("audit", "keygen", "example.org/log", "--file", str(file))
+    added = shell.run("audit", "keygen", "--add", "--file", str(file))
+    listed = shell.run("audit", "keys", ORDERLEDGER_SIGNING_KEY_FILE=str(file))
+
+    assert made.returncode == added.returncode == 0 and made.stdout.startswith("example.org/log+")
+    assert again.returncode == 2 and "--add" in again.stderr
+    assert listed.stdout == added.stdout + made.stdout
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for shown in (made, again, added, listed):
+        assert not any(line.split("+", 4)[4] in shown.stdout + shown.stderr for line in file.read_text().split())
+    assert shell.run("audit", "keygen").returncode == 2
+    assert shell.run("audit", "keygen", "two words", "--file", str(tmp_path / "n")).returncode == 2
+    assert shell.run("audit", "keygen", "name", "--add").returncode == 2

@@ -1,0 +1,216 @@
+"""Maintenance seals new events in time, and checkpoints get out of the house."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import structlog
+
+from ledger.append import Ledger
+from ledger.database import open_engine
+from ledger.errors import BadSetting
+from ledger.proofs.notes import SigningKey
+from ledger.proofs.sealing import Sealed, latest, seal
+from ledger.proofs.settings import ProofSettings
+from ledger.proofs.signer import Signer, SigningRefused, add_key, write_key
+from ledger.settings import LedgerSettings
+from orderledger.sealing import Publisher, PublishingFailed, Sealer, deliver_to, sealing_parts
+from submissions import Desk
+
+
+@pytest.fixture
+def desk(ledger_url: str) -> Iterator[Desk]:
+    settings = LedgerSettings()
+    engine = open_engine(ledger_url, settings)
+    ledger = Ledger(engine, settings)
+    yield Desk(ledger, engine)
+    ledger.close()
+    engine.dispose()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    write_key(tmp_path / "key", SigningKey.make("ledger.test/v1/log"))
+    return tmp_path / "key"
+
+
+def sealer(desk: Desk, key_file: Path, *, interval_s: float = 3_600, events: int = 1_000) -> Sealer:
+    settings = ProofSettings(signing_key_file=str(key_file), seal_interval_s=interval_s, seal_events=events)
+    return Sealer(desk.engine, settings)
+
+
+def newest(desk: Desk) -> Sealed | None:
+    with desk.engine.connect() as connection:
+        return latest(connection)
+
+
+def sealed_size(desk: Desk) -> int:
+    found = newest(desk)
+    return 0 if found is None else found.size
+
+
+def test_new_events_are_sealed_at_once_after_a_start_and_then_when_there_are_enough(desk: Desk, key_file: Path) -> None:
+    sealing = sealer(desk, key_file, events=5)
+    account_id = desk.open(recharged_minor=100)
+    seen = []
+
+    for _ in range(7):
+        sealing.look()
+        seen.append(sealed_size(desk))
+        assert desk.deduct(account_id, 1).error is None
+
+    assert seen == [2, 2, 2, 2, 2, 7, 7]
+
+
+def test_few_events_are_sealed_when_the_interval_is_over(desk: Desk, key_file: Path) -> None:
+    sealing = sealer(desk, key_file, interval_s=0.2)
+    account_id = desk.open(recharged_minor=100)
+    sealing.look()
+    assert desk.deduct(account_id, 1).error is None
+    sealing.look()
+    before = sealed_size(desk)
+
+    time.sleep(0.25)
+    sealing.look()
+
+    assert (before, sealed_size(desk)) == (2, 3)
+
+
+def test_without_a_key_nothing_is_sealed_and_it_is_said_once(desk: Desk, tmp_path: Path) -> None:
+    desk.open(recharged_minor=100)
+    sealing = sealer(desk, tmp_path / "nowhere")
+
+    with structlog.testing.capture_logs() as said:
+        sealing.look()
+        sealing.look()
+
+    assert newest(desk) is None
+    assert [each["event"] for each in said] == ["log-not-sealed"]
+    assert "audit keygen" in said[0]["mend"]
+
+
+def test_a_key_that_is_added_signs_without_a_new_start(desk: Desk, key_file: Path) -> None:
+    sealing = sealer(desk, key_file, events=1)
+    account_id = desk.open()
+    sealing.look()
+    add_key(key_file)
+    assert desk.recharge(account_id, 1).error is None
+
+    sealing.look()
+
+    found = newest(desk)
+    assert found is not None and found.note.count("\u2014") == 2
+
+
+def test_a_log_that_was_shortened_makes_sealing_fail_each_time(desk: Desk, key_file: Path) -> None:
+    sealing = sealer(desk, key_file, events=1, interval_s=0.1)
+    desk.open(recharged_minor=100)
+    sealing.look()
+    with desk.engine.execution_options(write=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE log_head SET position=1")
+
+    for _ in range(2):
+        time.sleep(0.15)
+        with pytest.raises(SigningRefused):
+            sealing.look()
+
+
+def test_each_new_checkpoint_is_published_once_and_after_a_failure_again(desk: Desk, key_file: Path) -> None:
+    delivered: list[int] = []
+    is_broken = [True]
+
+    def deliver(sealed: Sealed) -> None:
+        if is_broken[0]:
+            raise PublishingFailed
+        delivered.append(sealed.size)
+
+    publisher = Publisher(desk.engine, deliver)
+    publisher.look()
+    account_id = desk.open(recharged_minor=100)
+    seal(desk.engine, Signer(key_file))
+    with pytest.raises(PublishingFailed):
+        publisher.look()
+    is_broken[0] = False
+    for _ in range(2):
+        publisher.look()
+    assert desk.deduct(account_id, 1).error is None
+    seal(desk.engine, Signer(key_file))
+    for _ in range(2):
+        publisher.look()
+
+    assert delivered == [2, 3]
+
+
+SEALED = Sealed(
+    size=7, root=bytes(32), note="ledger.test/v1/log\n7\nAAAA\n\n\u2014 ledger.test/v1/log abc=\n", sealed_at_us=1
+)
+
+
+def test_a_directory_has_the_newest_and_every_checkpoint(tmp_path: Path) -> None:
+    deliver_to(str(tmp_path / "out"))(SEALED)
+
+    found = {each.name: each.read_text("utf-8") for each in (tmp_path / "out").iterdir()}
+    assert found == {"checkpoint": SEALED.note, "checkpoint-7": SEALED.note}
+
+
+def test_a_command_reads_the_checkpoint_from_its_input(tmp_path: Path) -> None:
+    deliver_to(f"!tee {tmp_path / 'out'}")(SEALED)
+
+    assert (tmp_path / "out").read_text("utf-8") == SEALED.note
+
+
+def test_an_endpoint_gets_the_checkpoint_as_a_post() -> None:
+    with endpoint(200) as (url, bodies):
+        deliver_to(url)(SEALED)
+
+    assert bodies == [SEALED.note.encode()]
+
+
+def test_what_does_not_get_there_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with endpoint(500) as (url, _):
+        for target in (url, "http://127.0.0.1:1/", "!false", "!no-such-program", f"{tmp_path}/file/below"):
+            with pytest.raises(PublishingFailed):
+                deliver_to(target)(SEALED)
+
+
+@pytest.mark.parametrize("target", ["relative", "ftp://x/", "!", "! "])
+def test_a_target_that_is_none_is_refused_at_the_start(desk: Desk, target: str) -> None:
+    with pytest.raises(BadSetting, match="PUBLISH_CHECKPOINTS_TO"):
+        sealing_parts({"ORDERLEDGER_PUBLISH_CHECKPOINTS_TO": target}, desk.engine)
+
+
+def test_every_target_is_looked_after_by_itself(desk: Desk) -> None:
+    parts = sealing_parts({"ORDERLEDGER_PUBLISH_CHECKPOINTS_TO": "/tmp/a, !cat"}, desk.engine)
+
+    assert [part.name for part in parts] == ["sealing", "publishing-1", "publishing-2"]
+
+
+@contextmanager
+def endpoint(status: int) -> Iterator[tuple[str, list[bytes]]]:
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", bodies
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
