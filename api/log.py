@@ -6,7 +6,9 @@ people's tools can read them.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +16,10 @@ import sqlalchemy as sa
 from api.answering import answer_read
 from api.errors import NotSealed, PathNotFound, PositionNotFound
 from api.routing import Answer, Call, Routes
+from api.shapes import LogStatusAnswer
 from ledger import log
+from ledger.audit.recording import Verification, latest_verification
+from ledger.clock import rfc3339
 from ledger.proofs import sealing
 from ledger.reading import read
 
@@ -38,6 +43,30 @@ def read_checkpoint(call: Call) -> Answer:
     if sealed is None:
         raise NotSealed()
     return answer_read(sealed.note, sealed.size, headers={"Cache-Control": "private, no-cache"}, media_type=TEXT)
+
+
+@routes.get(
+    "/v1/log/status",
+    permission="log.read",
+    summary="How far the log is sealed, and what the last recorded verification found",
+    answers={200: LogStatusAnswer()},
+    errors=(503,),
+)
+def read_status(call: Call) -> Answer:
+    """Return the newest checkpoint, the lag behind the log, and the verification."""
+
+    def query(connection: sa.Connection) -> Any:
+        head = log.head(connection).position
+        return head, sealing.latest(connection), sealing.sealing_lag(connection), latest_verification(connection)
+
+    head, sealed, lag, verification = read(call.services.engine, query)
+    body = {
+        "checkpoint": sealed and _checkpoint(sealed),
+        "lag_events": lag.events,
+        "lag_s": round(lag.seconds, 3),
+        "verification": verification and _verification(verification),
+    }
+    return answer_read(body, head)
 
 
 @routes.get(
@@ -94,6 +123,21 @@ def read_proof(call: Call) -> Answer:
         "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',
     }
     return answer_read(proof.text(), head, headers=headers, media_type=TEXT)
+
+
+def _checkpoint(sealed: sealing.Sealed) -> dict[str, Any]:
+    return {
+        "origin": sealed.note.partition("\n")[0],
+        "size": sealed.size,
+        "root": b64encode(sealed.root).decode("ascii"),
+        "sealed_at": rfc3339(sealed.sealed_at_us),
+        "note": sealed.note,
+    }
+
+
+def _verification(verification: Verification) -> dict[str, Any]:
+    values = asdict(verification)
+    return {"finished_at": rfc3339(values.pop("finished_at_us")), **values}
 
 
 def _piece(call: Call, query: Callable[[sa.Connection], bytes | None]) -> Answer:

@@ -118,6 +118,36 @@ class EventsAnswer(Shown):
     next = fields.String(required=True, allow_none=True)
 
 
+class CheckpointAnswer(Shown):
+    """A signed checkpoint, and its parts."""
+
+    origin = fields.String(required=True)
+    size = fields.Integer(required=True)
+    root = fields.String(required=True)
+    sealed_at = moment()
+    note = fields.String(required=True)
+
+
+class VerificationAnswer(Shown):
+    """What a recorded audit came to."""
+
+    finished_at = moment()
+    status = fields.String(required=True)
+    events = fields.Integer(required=True)
+    first_bad_position = fields.Integer(required=True, allow_none=True)
+    finding = fields.String(required=True, allow_none=True)
+    seconds = fields.Integer(required=True)
+
+
+class LogStatusAnswer(Shown):
+    """The newest checkpoint, what it does not cover yet, and the last verification."""
+
+    checkpoint = fields.Nested(CheckpointAnswer, required=True, allow_none=True)
+    lag_events = fields.Integer(required=True)
+    lag_s = fields.Float(required=True)
+    verification = fields.Nested(VerificationAnswer, required=True, allow_none=True)
+
+
 class FoundOrderAnswer(OrderAnswer):
     """An order with its customer's name and its times."""
 

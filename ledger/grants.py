@@ -12,7 +12,7 @@ from ledger import schema
 from ledger.directory.models import Base
 from ledger.migrate import HISTORIES, version_table
 
-APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints")
+APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints", "verifications")
 _STATE = {"log_head": "SELECT, UPDATE", "accounts": "SELECT, INSERT, UPDATE", "orders": "SELECT, INSERT, UPDATE"}
 _FREE = {
     "details": "SELECT, INSERT, DELETE",

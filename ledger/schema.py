@@ -199,3 +199,14 @@ checkpoints = sa.Table(
     sa.Column("note", document(), nullable=False, comment="as it was signed"),
     sa.Column("sealed_at_us", sa.BigInteger, nullable=False),
 )
+
+verifications = sa.Table(
+    "verifications",
+    metadata,
+    sa.Column("finished_at_us", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("status", token(16), nullable=False, comment="clean, tampered, cannot tell"),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("first_bad_position", sa.BigInteger),
+    sa.Column("finding", document()),
+    sa.Column("seconds", sa.Integer, nullable=False, comment="rounded up"),
+)

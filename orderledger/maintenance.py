@@ -10,6 +10,7 @@ from ledger.clock import now_us
 from ledger.settings import LedgerSettings, read_settings
 from orderledger.opening import opened_directory, opened_engine
 from orderledger.sealing import sealing_parts
+from orderledger.verifying import Verifier
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
 from workers.maintenance import run_maintenance
@@ -33,4 +34,8 @@ def maintain(environment: Mapping[str, str]) -> int:
             interval_s=WorkerSettings.from_environment(environment).sweep_slow_interval_s,
             run=lambda: store.collect(now_us()),
         )
-        return run_maintenance(environment, more_parts=[part, *sealing_parts(environment, log)])
+        verifier = Verifier(environment, log)
+        try:
+            return run_maintenance(environment, more_parts=[part, *sealing_parts(environment, log), verifier.part])
+        finally:
+            verifier.close()

@@ -79,6 +79,7 @@ def verify(
                         lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
                         events_per_process_min,
                         progress,
+                        is_replica=bool(settings.replica_urls),
                     )
                     if finding is not None:
                         finding = placed_again(connection, finding.position) or finding
@@ -101,10 +102,15 @@ def _verified(
     scan_alone: ScanAlone,
     events_min: int,
     progress: Progress,
+    *,
+    is_replica: bool,
 ) -> tuple[int, Finding | None]:
     where = ends(connection)
     signed_for.read(connection, lambda: None)
-    if where.head == 0 and (shortened := signed_for.too_long_for(0)) is not None:
+    shortened = None if where.head is None else signed_for.too_long_for(where.head)
+    if shortened is not None and is_replica:
+        raise CannotTell(problem=f"{shortened.words}, or the replica is behind: ask again, or verify the log itself")
+    if shortened is not None and where.head == 0:
         return 0, shortened
     signed_for.ensure_signed()
     finding = _wrong_ends(where)

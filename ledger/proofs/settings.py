@@ -1,4 +1,4 @@
-"""The settings of sealing: who signs, how often, and where checkpoints are published to."""
+"""The settings of proofs: who signs, how often the log is sealed and verified, and where checkpoints are published to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.settings import integer, seconds, setting, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofSettings:
-    """Where the signing key is, how often the log is sealed, and who is told."""
+    """Where the signing key is, how often the log is sealed and verified, and who is told."""
 
     signing_key_file: str = setting(
         "SIGNING_KEY_FILE",
@@ -30,6 +30,12 @@ class ProofSettings:
         integer(1, 1_000_000),
         1_000,
         "and sooner when there are so many of them",
+    )
+    verify_interval_s: float = setting(
+        "VERIFY_INTERVAL_S",
+        seconds(0, 31_536_000),
+        86_400.0,
+        "how often maintenance has the whole log verified, at low priority, and records the outcome; 0: never",
     )
     publish_checkpoints_to: str = setting(
         "PUBLISH_CHECKPOINTS_TO",

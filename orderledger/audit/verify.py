@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderledger.audit.common import audit_settings, environment, progress_bar
+from orderledger.audit.common import audit_engine, audit_settings, environment, progress_bar
 from orderledger.audit.proofs import verifier_keys
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
     help="Verifier key, or a file with keys, that every checkpoint must be signed by. "
     "[default: that of the signing key file, where the log is]",
 )
+@click.option("--record", is_flag=True, help="Write the outcome into the database, where the console shows it.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes. [default: one a processor]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def audit_verify(
     files: Sequence[Path],
     keys: Sequence[str],
+    record: bool,  # noqa: FBT001
     workers: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -52,14 +54,19 @@ def audit_verify(
 
     Exit code 1 with the first bad position, 2 when nobody can tell.
 
-    Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. Nothing is written; the service may run meanwhile.
+    Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. Nothing is written but what --record says; the service
+    may run meanwhile.
     """
+    from ledger.audit import recording
     from ledger.audit.verification import verify
 
     settings = audit_settings()
     verifiers, kept = _trusted(files, keys)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
         report = verify(settings, processes=workers, keys=verifiers, kept=kept, progress=progress)
+    if record:
+        with audit_engine(writing=True) as engine:
+            recording.record(engine, report)
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _sentence(report))
     sys.exit(EXIT_CODES[report.status])
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ledger.audit.findings import Report
+from ledger.audit.recording import record
 from ledger.leaf import leaf_fields, leaf_hash
 from ledger.proofs.notes import Checkpoint, EventProof, SigningKey, VerifierKey, opened
 from ledger.proofs.sealing import Sealed, seal
@@ -198,3 +200,21 @@ def figures(till: Till) -> dict[str, float]:
     text = till.front.app.test_client().get("/metrics").text
     lines = [line.split() for line in text.splitlines() if line.startswith("orderledger_sealing_lag_")]
     return {name.removeprefix("orderledger_sealing_lag_"): float(value) for name, value in lines}
+
+
+def test_the_status_tells_of_checkpoint_lag_and_verification(sqlite_till: Till, key_file: Path) -> None:
+    sqlite_till.recharge()
+    before = sqlite_till.get("log/status").json
+    made = sealed(sqlite_till, key_file)
+    sqlite_till.deduct("1.00")
+    report = Report(status="tampered", events=3, first_bad_position=2, finding="为什么", checked=(), seconds=1.2)
+    record(sqlite_till.front.services.engine, report)
+
+    after = sqlite_till.get("log/status").json
+
+    assert (before["checkpoint"], before["verification"], before["lag_events"]) == (None, None, 2)
+    assert (after["checkpoint"]["size"], after["checkpoint"]["note"], after["lag_events"]) == (2, made.note, 1)
+    assert after["checkpoint"]["origin"] == KEY_NAME
+    wanted = {"status": "tampered", "events": 3, "first_bad_position": 2, "finding": "为什么", "seconds": 2}
+    assert {name: value for name, value in after["verification"].items() if name != "finished_at"} == wanted
+    assert sqlite_till.as_customer("proofs.read").ask("GET", "log/status").status_code == 403

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from browser import PASSWORD
+from ledger.proofs.notes import SigningKey, VerifierKey
+from ledger.proofs.signer import read_keys, write_key
 from running_service import Client, Service, running
 from servers import PrivateRedis
 
@@ -25,6 +27,7 @@ class Console:
     service: Service
     admin: Client
     log: Path
+    verifier: VerifierKey
     users: set[str] = field(default_factory=set)
 
     def login_code(self, mobile: str) -> str:
@@ -58,6 +61,7 @@ def redis_of_console() -> Iterator[PrivateRedis]:
 def console(tmp_path_factory: pytest.TempPathFactory, redis_of_console: PrivateRedis) -> Iterator[Console]:
     """A service on SQLite and Redis."""
     folder = tmp_path_factory.mktemp("console")
+    write_key(folder / "signing-key", SigningKey.make("ledger.test/v1/log"))
     environment = {
         "ORDERLEDGER_DATABASE_URL": f"sqlite:///{folder / 'ledger.sqlite'}",
         "ORDERLEDGER_REDIS_URL": redis_of_console.url(),
@@ -65,10 +69,11 @@ def console(tmp_path_factory: pytest.TempPathFactory, redis_of_console: PrivateR
         "ORDERLEDGER_SECRET_KEY": "of the browser tests",
         "ORDERLEDGER_SMS_PROVIDER": "console",
         "ORDERLEDGER_DATA": str(folder),
+        "ORDERLEDGER_SEAL_INTERVAL_S": "0.5",
     }
     log = folder / "log"
     with running(environment, log=log) as service:
-        made = Console(service, service.client(), log)
+        made = Console(service, service.client(), log, read_keys(folder / "signing-key")[0].verifier)
         for role in ("admin", "operator", "auditor"):
             made.user(role, role)
         yield made

@@ -2,6 +2,7 @@ import { read } from "./api.js";
 import { chart } from "./chart.js";
 import { el, one } from "./dom.js";
 import { STATES, money, number } from "./format.js";
+import { standing } from "./standing.js";
 import { t } from "./words.js";
 
 const INTERVAL_MS = 5000;
@@ -70,8 +71,12 @@ async function models() {
   );
 }
 
+async function proofs() {
+  if (one("#standing")) one("#standing").replaceChildren(standing(await read("/v1/log/status")));
+}
+
 async function show() {
-  await Promise.allSettled([sums(), perStatus(), models()]);
+  await Promise.allSettled([sums(), perStatus(), models(), proofs()]);
 }
 
 await show();

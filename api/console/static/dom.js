@@ -16,7 +16,7 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 export function facts(list, pairs) {
-  list.replaceChildren(...pairs.filter(([, value]) => value != null && value !== "").flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
+  list.replaceChildren(...pairs.filter(([, value]) => value != null && value !== "" && value !== false).flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
 }
 
 export function say(text, kind = "success") {

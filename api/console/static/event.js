@@ -1,4 +1,5 @@
 import { read } from "./api.js";
+import { proofButton } from "./download.js";
 import { el, facts, one, say } from "./dom.js";
 import { EVENTS, minor, time } from "./format.js";
 import { t } from "./words.js";
@@ -27,6 +28,7 @@ try {
     [t("Memo"), event.details?.memo],
     [t("Reason"), event.details?.reason],
     [t("Leaf hash"), el("code", {}, event.leaf_hash)],
+    [t("Proof"), one("#event").hasAttribute("data-proofs") && proofButton(position, t("Download the proof"))],
   ]);
   one("#postings tbody").replaceChildren(...event.postings.map((each) => el("tr", {}, el("th", { scope: "row", class: "fw-normal" }, each.account), el("td", { class: "end" }, minor(each.amount_minor, each.currency)))));
   const { previous_in_account, next_in_account, details, ...stored } = event;

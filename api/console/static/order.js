@@ -1,11 +1,12 @@
 import { ask, command, newKey, read } from "./api.js";
+import { proofButton } from "./download.js";
 import { all, el, facts, one, say } from "./dom.js";
 import { onSubmit, open } from "./form.js";
 import { EVENTS, money, number, state, time } from "./format.js";
 import { t } from "./words.js";
 
 const { id } = one("#order").dataset;
-const [seesCustomers, seesEvents] = ["data-customers", "data-events"].map((name) => one("#order").hasAttribute(name));
+const [seesCustomers, seesEvents, seesProofs] = ["data-customers", "data-events", "data-proofs"].map((name) => one("#order").hasAttribute(name));
 const OPEN = new Set(["placed", "executing"]);
 const INTERVAL_MS = 1500;
 let order;
@@ -28,7 +29,7 @@ async function show() {
     [t("Why"), order.code],
   ]);
   one("#timeline").replaceChildren(
-    ...order.events.map((event) => el("li", {}, el("strong", {}, EVENTS[event.type] ?? event.type), el("div", { class: "text-body-secondary" }, `${time(event.recorded_at)} · ${t("position")} `, seesEvents ? el("a", { href: `/events/${event.position}` }, String(event.position)) : String(event.position), ` · ${event.actor}`))),
+    ...order.events.map((event) => el("li", {}, el("strong", {}, EVENTS[event.type] ?? event.type), el("div", { class: "text-body-secondary" }, `${time(event.recorded_at)} · ${t("position")} `, seesEvents ? el("a", { href: `/events/${event.position}` }, String(event.position)) : String(event.position), ` · ${event.actor}`, seesProofs ? " · " : "", seesProofs ? proofButton(event.position, t("Proof")) : ""))),
   );
   if (one("#cancel")) one("#cancel").hidden = !OPEN.has(order.status);
   if (one("#resolve")) one("#resolve").hidden = order.status !== "needs_review";

@@ -1,4 +1,4 @@
-"""The tree over the log: hashes of its whole entries, and signed checkpoints; both can only be added to."""
+"""The tree over the log: hashes of its whole entries, signed checkpoints, and what audits found; all can only be added to."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,11 +7,12 @@ from sqlalchemy.dialects import mysql
 revision = "log_0003"
 down_revision = "log_0002"
 
-TABLES = ("tree_hashes", "checkpoints")
+TABLES = ("tree_hashes", "checkpoints", "verifications")
 
 
 def upgrade() -> None:
     digest = sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+    token = sa.String(16).with_variant(mysql.VARCHAR(16, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
     note = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
     op.create_table(
         "tree_hashes",
@@ -25,6 +26,15 @@ def upgrade() -> None:
         sa.Column("root", digest, nullable=False),
         sa.Column("note", note, nullable=False),
         sa.Column("sealed_at_us", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "verifications",
+        sa.Column("finished_at_us", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("status", token, nullable=False),
+        sa.Column("events", sa.BigInteger, nullable=False),
+        sa.Column("first_bad_position", sa.BigInteger),
+        sa.Column("finding", note),
+        sa.Column("seconds", sa.Integer, nullable=False),
     )
     connection = op.get_bind()
     for table in TABLES:

@@ -1,0 +1,46 @@
+import { read } from "./api.js";
+import { download } from "./download.js";
+import { el, facts, one, say } from "./dom.js";
+import { number, time } from "./format.js";
+import { standing } from "./standing.js";
+import { t } from "./words.js";
+
+const INTERVAL_MS = 5000;
+
+async function show() {
+  const status = await read("/v1/log/status");
+  const { checkpoint, verification } = status;
+  one("#standing").replaceChildren(standing(status));
+  one("#no-checkpoint").hidden = Boolean(checkpoint);
+  one("#checkpoint").hidden = !checkpoint;
+  if (checkpoint) {
+    facts(one("#facts"), [
+      [t("Log"), checkpoint.origin],
+      [t("Events"), number(checkpoint.size)],
+      [t("Root"), el("code", {}, checkpoint.root)],
+      [t("Signed"), time(checkpoint.sealed_at)],
+    ]);
+    one("#note").textContent = checkpoint.note;
+  }
+  facts(one("#verification"), verification && [
+    [t("Finished"), time(verification.finished_at)],
+    [t("Events"), number(verification.events)],
+    [t("First bad position"), verification.first_bad_position && el("a", { href: `/events/${verification.first_bad_position}` }, String(verification.first_bad_position))],
+    [t("Finding"), verification.finding],
+    [t("Seconds"), number(verification.seconds)],
+  ] || []);
+}
+
+one("#download").addEventListener("click", () => download("/v1/log/checkpoint", "checkpoint"));
+one("#proof").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const position = one("#proof").elements.position.value;
+  if (position) download(`/v1/log/proof/${encodeURIComponent(position)}`, `event-${position}.tlog-proof`);
+});
+
+try {
+  await show();
+  setInterval(() => document.hidden || show().catch(() => {}), INTERVAL_MS);
+} catch (problem) {
+  say(problem.message, "danger");
+}
