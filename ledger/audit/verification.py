@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED, CannotTell, Finding, Report
+from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED, CannotTell, Finding, Found, Report
 from ledger.audit.range_books import RangeResult
+from ledger.audit.since import Prefix
 from ledger.audit.stitching import Stitched
 from ledger.audit.workers import ScanProcess, scan_here, scan_processes
 from ledger.audit.write_side import Ends, WriteSide, ends, placed_again, snapshot
@@ -53,19 +54,21 @@ def verify(
     mysqlclient: bool | None = None,
     keys: Sequence[VerifierKey] = (),
     kept: Sequence[Kept] = (),
+    since: Kept | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Verify the log with so many processes (default: one for each processor) and say what was found.
 
     `mysqlclient`: whether to read with it; None: when it is installed. `keys`: whose signatures the checkpoints must have;
-    `kept`: checkpoints from outside the database, which the log must go on from.
+    `kept`: checkpoints from outside the database, which the log must go on from. `since`: one whose events were verified
+    before; only what came after them is now.
     Never raises for what a database may be like: whatever keeps the audit from seeing the whole log is reported as
     "cannot tell".
     """
     began = time.monotonic()
     url = audit_url(settings)
     events = 0
-    signed_for = SignedFor(kept, keys)
+    signed_for = SignedFor(kept if since is None else [*kept, since], keys)
     try:
         count = processes or os.cpu_count() or 1
         with scan_processes(count, url, settings, mysqlclient=mysqlclient) as workers:
@@ -79,6 +82,7 @@ def verify(
                         lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
                         events_per_process_min,
                         progress,
+                        since,
                         is_replica=bool(settings.replica_urls),
                     )
                     if finding is not None:
@@ -102,6 +106,7 @@ def _verified(
     scan_alone: ScanAlone,
     events_min: int,
     progress: Progress,
+    since: Kept | None,
     *,
     is_replica: bool,
 ) -> tuple[int, Finding | None]:
@@ -116,37 +121,55 @@ def _verified(
     finding = _wrong_ends(where)
     if where.head is None or where.head == 0:
         return 0, finding
+    if shortened is not None and since is not None:
+        return 0, shortened
     head = where.head
-    ranges = _ranges(head, max(1, min(len(workers), head // events_min)))
+    prefix = None if since is None or since.checkpoint.size == 0 else Prefix(connection, since)
+    if prefix is not None and (wrong := prefix.wrong()) is not None:
+        return 0, wrong
+    after = 0 if prefix is None else prefix.size
+    ranges = _ranges(after, head, max(1, min(len(workers), (head - after) // events_min)))
     busy = workers[: len(ranges)] if len(ranges) > 1 else ()
     for worker, (first, last) in zip(busy, ranges, strict=False):
         worker.begin(first, last)
 
     def tick() -> None:
-        progress(sum(worker.events for worker in busy), head)
+        progress(sum(worker.events for worker in busy), head - after)
 
     # The tables are read while the processes scan.
-    write_side = WriteSide(connection, head)
+    write_side = WriteSide(connection, head, after=after)
     unreadable = write_side.read(tick)
+    results: Iterable[RangeResult] = _results(busy, ranges, scan_alone, progress, tick)
     fold = Stitched()
-    for result in _results(busy, head, scan_alone, progress, tick):
+    if prefix is not None:
+        results = list(results)
+        try:
+            fold = prefix.fold(results)
+        except Found as before:
+            return 0, before.finding
+    for result in results:
         wrong = fold.join(result)
         if wrong is not None:
             return fold.events, wrong
-    if fold.events != head:
-        raise CannotTell(problem=f"{fold.events} of {head} events were seen")
+    if fold.events != head - after:
+        raise CannotTell(problem=f"{fold.events} of {head - after} events were seen")
     found = (
         finding,
         unreadable,
-        fold.unheld(),
+        # Of the orders that nothing happened to since, nothing is known.
+        fold.unheld() if prefix is None else None,
         write_side.compare(fold),
         signed_for.wrong(connection, head, fold.blocks.roots),
     )
-    return head, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
+    return head - after, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
 
 
 def _results(
-    busy: Sequence[ScanProcess], head: int, scan_alone: ScanAlone, progress: Progress, tick: Callable[[], None]
+    busy: Sequence[ScanProcess],
+    ranges: Sequence[tuple[int, int]],
+    scan_alone: ScanAlone,
+    progress: Progress,
+    tick: Callable[[], None],
 ) -> Iterator[RangeResult]:
     """Yield what the ranges came to, in order; without processes the one range is scanned here."""
     if not busy:
@@ -155,9 +178,10 @@ def _results(
         def count(events: int) -> None:
             nonlocal done
             done += events
-            progress(done, head)
+            progress(done, last - first + 1)
 
-        yield scan_alone(1, head, count)
+        ((first, last),) = ranges
+        yield scan_alone(first, last, count)
     for worker in busy:
         while not worker.is_ready():
             tick()
@@ -182,8 +206,8 @@ def _wrong_ends(where: Ends) -> Finding | None:
     return None
 
 
-def _ranges(head: int, count: int) -> list[tuple[int, int]]:
-    bounds = [head * each // count for each in range(count + 1)]
+def _ranges(after: int, head: int, count: int) -> list[tuple[int, int]]:
+    bounds = [after + (head - after) * each // count for each in range(count + 1)]
     return [(low + 1, high) for low, high in itertools.pairwise(bounds)]
 
 

@@ -70,11 +70,15 @@ def placed_again(connection: sa.Connection, before: int) -> Finding | None:
 
 
 class WriteSide:
-    """What the tables hold. Orders as sums of rows, positions of outcomes as marks: neither is kept row by row."""
+    """What the tables hold. Orders as sums of rows, positions of outcomes as marks: neither is kept row by row.
 
-    def __init__(self, connection: sa.Connection, head: int) -> None:
+    `after`: only rows whose last event is behind this position, and of accounts those that the fold knows.
+    """
+
+    def __init__(self, connection: sa.Connection, head: int, *, after: int = 0) -> None:
         self._connection = connection
         self._head = head
+        self._after = after
         self._mysql = connection.dialect.name != "sqlite"
         self.accounts: dict[str, Account] = {}
         self.orders = RowSums()
@@ -101,7 +105,8 @@ class WriteSide:
 
     def _read_orders(self, tick: Callable[[], None]) -> Finding | None:
         add = self.orders.add
-        for rows in self._pages("orders", "order_id", _ORDER_ROW_MYSQL if self._mysql else _ORDER_ROW_SQLITE):
+        expression = _ORDER_ROW_MYSQL if self._mysql else _ORDER_ROW_SQLITE
+        for rows in self._pages("orders", "order_id", expression, f"position>{self._after}"):
             for row in rows:
                 placed, _, rest = row.partition(b"\x1f")
                 try:
@@ -118,6 +123,8 @@ class WriteSide:
             return None
         position = max(1, min(unequal) << BUCKET_BITS)
         unnamed = Finding(position, "the table orders differs from the log for the orders placed from here on")
+        if self._after:
+            return unnamed
         return min(self._unequal_orders(min(unequal)), key=lambda each: each.position, default=unnamed)
 
     def _unequal_orders(self, bucket: int) -> Iterator[Finding]:
@@ -140,10 +147,12 @@ class WriteSide:
 
     def _read_outcomes(self, tick: Callable[[], None]) -> Finding | None:
         marked = self._marked
-        for rows in self._pages("outcomes", "key_digest", "position", "position IS NOT NULL"):
+        for rows in self._pages(
+            "outcomes", "key_digest", "position", f"position>{self._after}" if self._after else "position IS NOT NULL"
+        ):
             self.accepted += len(rows)
             positions = list(map(int, rows))
-            if positions and not 0 < min(positions) <= max(positions) <= self._head:
+            if positions and not self._after < min(positions) <= max(positions) <= self._head:
                 return Finding(self._head + 1, "an outcome names a position that the log does not have")
             for position in positions:
                 marked[position] = 1
@@ -152,11 +161,13 @@ class WriteSide:
 
     def _outcomes(self) -> Finding | None:
         # As many as there are events, and each event has one: then none is named twice.
-        unnamed = self._marked.find(0, 1)
+        unnamed = self._marked.find(0, self._after + 1)
         if unnamed > 0:
             return Finding(unnamed, "no outcome names this position")
-        if self.accepted != self._head:
-            return Finding(1, f"{self.accepted} outcomes name positions of {self._head} events")
+        if self.accepted != self._head - self._after:
+            return Finding(
+                self._after + 1, f"{self.accepted} outcomes name positions of {self._head - self._after} events"
+            )
         return None
 
     # -- accounts
@@ -173,6 +184,7 @@ class WriteSide:
         findings += [
             Finding(max(1, each.position), f"the table accounts has {each.account_id}, which was never opened")
             for each in self.accounts.values()
+            if each.position > self._after
         ]
         return min(findings, key=lambda each: each.position, default=None)
 
@@ -180,7 +192,8 @@ class WriteSide:
 
     def _reversals(self, fold: Stitched) -> Finding | None:
         table = schema.reversals
-        rows = self._connection.execute(sa.select(table.c.position, table.c.reverses_position))
+        query = sa.select(table.c.position, table.c.reverses_position).where(table.c.position > self._after)
+        rows = self._connection.execute(query)
         stored: dict[int, int] = {row.position: row.reverses_position for row in rows}
         wanted = {
             position: (reverses, part.account_id.decode(), amount)

@@ -33,6 +33,12 @@ EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
     help="A checkpoint that you kept: the log must go on from it.",
 )
 @click.option(
+    "--since",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint whose events were verified before: verify only what came after.",
+)
+@click.option(
     "--key",
     "keys",
     metavar="KEY",
@@ -45,6 +51,7 @@ EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def audit_verify(
     files: Sequence[Path],
+    since: Path | None,
     keys: Sequence[str],
     record: bool,  # noqa: FBT001
     workers: int | None,
@@ -62,8 +69,9 @@ def audit_verify(
 
     settings = audit_settings()
     verifiers, kept = _trusted(files, keys)
+    begin = None if since is None else _kept(since, verifiers)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
-        report = verify(settings, processes=workers, keys=verifiers, kept=kept, progress=progress)
+        report = verify(settings, processes=workers, keys=verifiers, kept=kept, since=begin, progress=progress)
     if record:
         with audit_engine(writing=True) as engine:
             recording.record(engine, report)
@@ -74,7 +82,6 @@ def audit_verify(
 def _trusted(files: Sequence[Path], given: Sequence[str]) -> tuple[list[VerifierKey], list[Kept]]:
     """Return whose signatures count and which checkpoints the log must go on from. Raises BadNote, BadSetting."""
     from ledger.proofs.checking import Kept
-    from ledger.proofs.notes import Checkpoint, opened, unopened
     from ledger.proofs.signer import read_keys, remembered
 
     keys, kept = verifier_keys(given), []
@@ -84,11 +91,19 @@ def _trusted(files: Sequence[Path], given: Sequence[str]) -> tuple[list[Verifier
         if last is not None:
             keys = keys or [key.verifier for key in read_keys(signing_key_file)]
             kept = [Kept(last, "what was signed last")]
-    for file in files:
+    return keys, [*kept, *(_kept(file, keys) for file in files)]
+
+
+def _kept(file: Path, keys: Sequence[VerifierKey]) -> Kept:
+    """Return the checkpoint in a file. Raises BadNote."""
+    from ledger.proofs.checking import Kept
+    from ledger.proofs.notes import BadNote, Checkpoint, opened, unopened
+
+    try:
         note = file.read_text("utf-8")
-        checkpoint = Checkpoint.parse(opened(note, keys) if keys else unopened(note))
-        kept.append(Kept(checkpoint, f"the checkpoint in {file.name}"))
-    return keys, kept
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadNote(problem=f"{file} cannot be read: {type(error).__name__}") from None
+    return Kept(Checkpoint.parse(opened(note, keys) if keys else unopened(note)), f"the checkpoint in {file.name}")
 
 
 def _own_key_file() -> Path | None:
