@@ -46,6 +46,7 @@ EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
     help="Verifier key, or a file with keys, that every checkpoint must be signed by. "
     "[default: that of the signing key file, where the log is]",
 )
+@click.option("--read-models", is_flag=True, help="Compare the read models with a replay too, each at its position.")
 @click.option("--record", is_flag=True, help="Write the outcome into the database, where the console shows it.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes. [default: one a processor]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -53,6 +54,7 @@ def audit_verify(
     files: Sequence[Path],
     since: Path | None,
     keys: Sequence[str],
+    read_models: bool,  # noqa: FBT001
     record: bool,  # noqa: FBT001
     workers: int | None,
     as_json: bool,  # noqa: FBT001
@@ -72,11 +74,31 @@ def audit_verify(
     begin = None if since is None else _kept(since, verifiers)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
         report = verify(settings, processes=workers, keys=verifiers, kept=kept, since=begin, progress=progress)
+    if read_models and report.status == "clean":
+        report = _with_read_models(report)
     if record:
         with audit_engine(writing=True) as engine:
             recording.record(engine, report)
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _sentence(report))
     sys.exit(EXIT_CODES[report.status])
+
+
+def _with_read_models(report: Report) -> Report:
+    """Return the report with what the read models come to beside a replay."""
+    from ledger.audit.findings import CANNOT_TELL, TAMPERED
+    from ledger.errors import LedgerError
+    from orderledger.read_models import diff
+    from projections.catalogue import FOLDS
+
+    for name in FOLDS:
+        try:
+            found = diff(environment(), name)
+        except LedgerError as error:
+            return dataclasses.replace(report, status=CANNOT_TELL, finding=f"the read model {name}: {error}")
+        if found["differences"]:
+            words = f"the read model {name} differs from a replay to here; see `orderledger projections diff {name}`"
+            return dataclasses.replace(report, status=TAMPERED, first_bad_position=found["position"], finding=words)
+    return dataclasses.replace(report, checked=(*report.checked, "read models equal to a replay"))
 
 
 def _trusted(files: Sequence[Path], given: Sequence[str]) -> tuple[list[VerifierKey], list[Kept]]:

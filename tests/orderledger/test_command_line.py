@@ -11,6 +11,7 @@ import pytest
 
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
+from projections.redis_clients import open_redis
 from submissions import prove
 
 ROOT = Path(__file__).parent.parent.parent
@@ -308,3 +309,20 @@ def test_keys_are_made_once_added_on_request_and_never_shown(shell: Shell, tmp_p
     assert shell.run("audit", "keygen").returncode == 2
     assert shell.run("audit", "keygen", "two words", "--file", str(tmp_path / "n")).returncode == 2
     assert shell.run("audit", "keygen", "name", "--add").returncode == 2
+
+
+def test_read_models_are_verified_on_request(shell: Shell) -> None:
+    (one,) = customers(shell, 1)
+    missing = shell.run("audit", "verify", "--read-models", "--json")
+    for name in ("balances", "orders", "transactions"):
+        assert shell.run("projections", "rebuild", name).returncode == 0
+    equal = shell.run("audit", "verify", "--read-models", "--json")
+    client = open_redis(shell.environment["ORDERLEDGER_REDIS_URL"])
+    (key,) = [key for key in client.keys("*") if client.type(key) in (b"hash", "hash") and client.hexists(key, one)]
+    client.hset(key, one, "CNY|1|0|1|1")
+    other = shell.run("audit", "verify", "--read-models", "--json")
+
+    assert (missing.returncode, json.loads(missing.stdout)["status"]) == (2, "cannot tell"), missing.stdout
+    assert equal.returncode == 0 and "read models equal to a replay" in json.loads(equal.stdout)["checked"]
+    assert (other.returncode, json.loads(other.stdout)["status"]) == (1, "tampered")
+    assert "projections diff balances" in json.loads(other.stdout)["finding"]
