@@ -17,12 +17,14 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench import processor, valid_log
 from bench.method import Measured, Method, Observation, Progress, Sample, run_rounds
+from bench.sealed_log import seal_every
 from bench.server import MeasuredServer, Servers
 from ledger import schema
 from ledger.audit.connecting import has_mysqlclient
 from ledger.audit.findings import CLEAN
 from ledger.audit.replaying import replay
 from ledger.audit.verification import verify
+from ledger.proofs.notes import SigningKey
 from ledger.settings import LedgerSettings
 
 WAYS = ("ledger", "ledger, 1 process", "ledger, mysqlclient", "replay", "eventsourcing", "orm")
@@ -34,6 +36,9 @@ LONG, QUICK_EVENTS_MAX = 1_000_000, 10_000
 MIB_PER_MILLION_EVENTS = 1_536
 """Buffer pool for a log, so that the processors are measured and not the disk."""
 ORM_PAGE = 1_000
+KEY = SigningKey("bench.test/v1/log", bytes(32))
+EVENTS_PER_CHECKPOINT = 1_000
+"""As `ORDERLEDGER_SEAL_EVENTS` has it by default; every checkpoint is made anew and its signature checked."""
 
 Pass = Callable[[float], int]
 """Goes over the log, for about so many seconds when it may stop anywhere; returns the number of events."""
@@ -126,7 +131,9 @@ def _ways(url: str) -> dict[str, Pass]:
     settings = LedgerSettings(database_url=url)
 
     def audit(_: float, *, processes: int, mysqlclient: bool) -> int:
-        report = verify(settings, processes=processes, events_per_process_min=1, mysqlclient=mysqlclient)
+        report = verify(
+            settings, processes=processes, events_per_process_min=1, mysqlclient=mysqlclient, keys=[KEY.verifier]
+        )
         assert report.status == CLEAN, report
         return report.events
 
@@ -203,6 +210,8 @@ def _eventsourcing(server: MeasuredServer, events: int) -> Iterator[Pass]:
 def _log(server: MeasuredServer, size: int, progress: Progress) -> Iterator[str]:
     name, url = server.fresh_database()
     valid_log.fill(url, size, lambda done: progress(f"filling: {done:,} of {size:,} events"))
+    progress("sealing")
+    seal_every(url, KEY, EVENTS_PER_CHECKPOINT)
     yield url
     server.drop_database(name)
 
