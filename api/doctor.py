@@ -14,6 +14,7 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
+from api.settings import SECRET_FILE
 from ledger.errors import LedgerError
 from ledger.migrate import current, head
 from ledger.proofs.sealing import sealing_lag
@@ -23,7 +24,6 @@ from ledger.settings import PREFIX, boolean
 
 GOOD, WARNING, BAD = "good", "warning", "bad"
 MARIADB_OLDEST, MYSQL_OLDEST, REDIS_OLDEST = (10, 11), (8, 0), (7, 0)
-SECRET_FILE = "secret-key"
 SEALING_LAG_S_MAX = 300.0
 
 Finding = dict[str, str]

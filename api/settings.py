@@ -9,6 +9,9 @@ import phonenumbers
 
 from ledger.settings import integer, read_settings, seconds, setting, text
 
+SECRET_FILE = "secret-key"
+"""Where in the data directory `up` keeps the secret key that it made."""
+
 
 def region(value: str) -> str:
     """Accept a country that has telephone numbers."""

@@ -12,15 +12,11 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from api.doctor import SECRET_FILE
 from api.sessions.settings import SessionSettings
-from api.settings import ApiSettings
+from api.settings import SECRET_FILE, ApiSettings
 from api.sms.settings import SmsSettings
 from ledger.database import database_url
-from ledger.migrate import upgrade
-from ledger.proofs.notes import SigningKey
 from ledger.proofs.settings import ProofSettings
-from ledger.proofs.signer import write_key
 from ledger.settings import PREFIX, Declaration, LedgerSettings, declarations, read_settings, refuse_unknown_settings
 from orderledger import embedded
 from orderledger.settings import CommandSettings
@@ -90,13 +86,14 @@ def prepare(environment: Mapping[str, str], *, data: str | None = None) -> dict[
     if not completed.get(PREFIX + "SECRET_KEY"):
         _make_secret(directory / SECRET_FILE)
     if makes_signing_key(environment):
-        with contextlib.suppress(FileExistsError):
-            write_key(Path(completed[SIGNING_KEY]), SigningKey.make(f"orderledger.local/{secrets.token_hex(4)}"))
+        _make_signing_key(Path(completed[SIGNING_KEY]))
     return complete(completed)
 
 
 def migrate(completed: Mapping[str, str]) -> None:
     """Bring the configured databases to the current schema."""
+    from ledger.migrate import upgrade
+
     upgrade(completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""))
 
 
@@ -114,3 +111,11 @@ def _make_secret(path: Path) -> None:
         return
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
+
+
+def _make_signing_key(path: Path) -> None:
+    from ledger.proofs.notes import SigningKey
+    from ledger.proofs.signer import write_key
+
+    with contextlib.suppress(FileExistsError):
+        write_key(path, SigningKey.make(f"orderledger.local/{secrets.token_hex(4)}"))
