@@ -15,7 +15,7 @@ import structlog
 
 from ledger import log
 from ledger.errors import BadSetting, LedgerError
-from ledger.proofs.sealing import Sealed, latest, seal
+from ledger.proofs.sealing import Sealed, extend, latest, seal
 from ledger.proofs.settings import ProofSettings
 from ledger.proofs.signer import Signer
 from ledger.reading import read
@@ -23,6 +23,7 @@ from ledger.settings import PREFIX, read_settings, texts
 from workers.sweeper import Part
 
 LOOK_INTERVAL_S = 1.0
+STEPS_MAX = 20
 PUBLISH_TIMEOUT_S = 20.0
 Deliver = Callable[[Sealed], None]
 
@@ -63,6 +64,9 @@ class Sealer:
             if not self._has_said:
                 _log.warning("log-not-sealed", problem="there is no signing key", mend="orderledger audit keygen NAME")
             self._has_said = True
+            return
+        # A long log that was never sealed is taken up bit by bit: others are looked after in between.
+        if not extend(self._engine, steps_max=STEPS_MAX):
             return
         now_s = time.monotonic()
         if (

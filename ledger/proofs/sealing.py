@@ -20,7 +20,7 @@ from ledger.proofs.notes import EventProof
 from ledger.proofs.signer import Signer, SigningRefused
 from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, consistency_proof, inclusion_proof, tree_root, whole_root
 
-ENTRIES_PER_INSERT = 500
+ENTRIES_PER_STEP = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,9 @@ def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
         raise SigningRefused(problem=f"the log has {size} events, and {last.size} are sealed: it was shortened")
     if size == (0 if last is None else last.size):
         return None
+    if not extend(engine):
+        return None
     try:
-        _extend(engine, size)
         with engine.connect() as connection:
             read = Stored(connection)
             root = tree_root(read, size)
@@ -149,25 +150,37 @@ def _leaf_bytes(connection: sa.Connection, first: int, count: int) -> list[bytes
     return [leaf_bytes(*row) for row in rows]
 
 
-def _extend(engine: sa.Engine, size: int) -> None:
-    """Store the hashes of all entries that are whole by now, level by level."""
-    table, level = schema.tree_hashes, 1
+def extend(engine: sa.Engine, *, steps_max: int | None = None) -> bool:
+    """Store the hashes of all entries that are whole by now; return whether none is left.
+
+    A step reads up to some ten thousand hashes and commits. False, too, when another sealer was faster. Raises CorruptLog, sqlalchemy.exc.SQLAlchemyError.
+    """
+    table, level, steps = schema.tree_hashes, 1, 0
+    with engine.connect() as connection:
+        size = log.head(connection).position
     while whole := size >> level * TILE_HEIGHT:
         with engine.connect() as connection:
             newest = sa.select(sa.func.max(table.c.entry)).where(table.c.level == level)
             newest_entry = connection.execute(newest).scalar()
-        start = 0 if newest_entry is None else newest_entry + 1
-        for first in range(start, whole, ENTRIES_PER_INSERT):
+        for first in range(0 if newest_entry is None else newest_entry + 1, whole, ENTRIES_PER_STEP):
+            if steps == steps_max:
+                return False
+            steps += 1
+            count = min(whole - first, ENTRIES_PER_STEP)
             with engine.connect() as connection:
-                read = Stored(connection)
-                rows = [
-                    {
-                        "level": level,
-                        "entry": entry,
-                        "hash": whole_root(read(level - 1, entry * TILE_WIDTH, TILE_WIDTH)),
-                    }
-                    for entry in range(first, min(whole, first + ENTRIES_PER_INSERT))
-                ]
-            with engine.execution_options(write=True).begin() as connection:
-                connection.execute(sa.insert(table), rows)
+                below = Stored(connection)(level - 1, first * TILE_WIDTH, count * TILE_WIDTH)
+            rows = [
+                {
+                    "level": level,
+                    "entry": first + number,
+                    "hash": whole_root(below[number * TILE_WIDTH : (number + 1) * TILE_WIDTH]),
+                }
+                for number in range(count)
+            ]
+            try:
+                with engine.execution_options(write=True).begin() as connection:
+                    connection.execute(sa.insert(table), rows)
+            except sa.exc.IntegrityError:
+                return False
         level += 1
+    return True

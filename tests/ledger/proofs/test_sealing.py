@@ -13,8 +13,9 @@ from ledger import schema
 from ledger.append import Ledger
 from ledger.commands import Deduct
 from ledger.database import open_engine
+from ledger.proofs import sealing
 from ledger.proofs.notes import Checkpoint, EventProof, SigningKey, VerifierKey, opened
-from ledger.proofs.sealing import Sealed, event_proof, latest, seal, tile
+from ledger.proofs.sealing import Sealed, event_proof, extend, latest, seal, tile
 from ledger.proofs.signer import Signer, SigningRefused, read_keys, write_key
 from ledger.proofs.tree import TILE_WIDTH, GrowingTree, is_included, whole_root
 from ledger.settings import LedgerSettings
@@ -140,6 +141,18 @@ def test_tiles_are_the_hashes_of_their_level_as_far_as_is_sealed(desk: Desk, sig
         assert tile(connection, 2, 0, 1) is None
         assert tile(connection, 0, 0, 0) is None
         assert tile(connection, 63, 10**12, 1) is None
+
+
+def test_a_long_log_is_taken_up_in_steps(desk: Desk, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "ENTRIES_PER_STEP", 1)
+    account_id = desk.open(recharged_minor=10_000)
+    spend(desk, account_id, 800)
+
+    done = [extend(desk.engine, steps_max=2), extend(desk.engine, steps_max=2), extend(desk.engine, steps_max=2)]
+    sealed = seal(desk.engine, signer)
+
+    assert done == [False, True, True]
+    assert sealed is not None and sealed.root == root_of(leaves(desk))
 
 
 def test_sealers_at_the_same_time_seal_each_size_once(desk: Desk, signer: Signer, key_file: Path) -> None:
