@@ -55,26 +55,28 @@ def seal(engine: sa.Engine, signer: Signer) -> Sealed | None:
 
     Raises SigningRefused, CorruptLog, sqlalchemy.exc.SQLAlchemyError.
     """
-    with engine.connect() as connection:
-        size, last = log.head(connection).position, latest(connection)
-    signer.ensure_not_shorter(size)
-    if last is not None and last.size > size:
-        raise SigningRefused(problem=f"the log has {size} events, and {last.size} are sealed: it was shortened")
-    if size == (0 if last is None else last.size):
-        return None
     if not extend(engine):
         return None
-    try:
+    with signer.turn() as turn:
+        with engine.connect() as connection:
+            # In this order, or what another one seals meanwhile would look like events that are gone.
+            last, size = latest(connection), log.head(connection).position
+        turn.ensure_not_shorter(size)
+        if last is not None and last.size > size:
+            raise SigningRefused(problem=f"the log has {size} events, and {last.size} are sealed: it was shortened")
+        if size == (0 if last is None else last.size) or not extend(engine):
+            return None
         with engine.connect() as connection:
             read = Stored(connection)
             root = tree_root(read, size)
-            note = signer.sign(size, root, lambda old, new: consistency_proof(read, old, new))
+            note = turn.sign(size, root, lambda old, new: consistency_proof(read, old, new))
         sealed = Sealed(size=size, root=root, note=note, sealed_at_us=now_us())
         values = dataclasses.asdict(sealed) | {"note": note.encode()}
-        with engine.execution_options(write=True).begin() as connection:
-            connection.execute(sa.insert(schema.checkpoints).values(values))
-    except sa.exc.IntegrityError:
-        return None
+        try:
+            with engine.execution_options(write=True).begin() as connection:
+                connection.execute(sa.insert(schema.checkpoints).values(values))
+        except sa.exc.IntegrityError:
+            return None
     return sealed
 
 
@@ -153,7 +155,8 @@ def _leaf_bytes(connection: sa.Connection, first: int, count: int) -> list[bytes
 def extend(engine: sa.Engine, *, steps_max: int | None = None) -> bool:
     """Store the hashes of all entries that are whole by now; return whether none is left.
 
-    A step reads up to some ten thousand hashes and commits. False, too, when another sealer was faster. Raises CorruptLog, sqlalchemy.exc.SQLAlchemyError.
+    A step reads up to some ten thousand hashes and commits. When another sealer was faster, that one goes on. Raises
+    CorruptLog, sqlalchemy.exc.SQLAlchemyError.
     """
     table, level, steps = schema.tree_hashes, 1, 0
     with engine.connect() as connection:

@@ -37,36 +37,59 @@ class SigningRefused(LedgerError):
 
 
 class Signer:
-    """Signs with the keys in a file. Safe to use from several processes. Raises BadSetting."""
+    """Signs with the keys in a file. Safe to use from several processes: each has its turn. Raises BadSetting."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = state_of(path)
         self._keys = read_keys(path)
         self.name = self._keys[0].name
 
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Be the only one who signs. Whoever looks at the log within its turn finds all that was signed for before it.
+
+        Raises SigningRefused when the memory cannot be read.
+        """
+        with _locked(self._path):
+            yield Turn(self._path, self._keys, remembered(self._path))
+
     def sign(self, size: int, root: bytes, prove: Prove) -> str:
         """Return the signed checkpoint. Raises SigningRefused."""
-        wanted = Checkpoint(origin=self.name, size=size, root=root)
-        with _locked(self._path):
-            last = remembered(self._path)
-            if last is not None:
-                _ensure_goes_on(last, wanted, prove)
-            # Remembered first: a checkpoint that was handed out must never be forgotten.
-            self._remember(wanted)
-            return signed(wanted.text(), self._keys)
+        with self.turn() as turn:
+            return turn.sign(size, root, prove)
+
+
+class Turn:
+    """One signer's turn; `last` is what was signed before it."""
+
+    def __init__(self, path: Path, keys: Sequence[SigningKey], last: Checkpoint | None) -> None:
+        self._path = path
+        self._keys = keys
+        self.last = last
 
     def ensure_not_shorter(self, size: int) -> None:
         """Raise SigningRefused when more events were signed for than there are."""
-        last = remembered(self._path)
-        if last is not None and size < last.size:
+        if self.last is not None and size < self.last.size:
             raise SigningRefused(
-                problem=f"the log has {size} events, and {last.size} were signed for: it was shortened"
+                problem=f"the log has {size} events, and {self.last.size} were signed for: it was shortened"
             )
 
-    def _remember(self, checkpoint: Checkpoint) -> None:
-        content = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
-        _write(self._state, json.dumps(content) + "\n", exclusively=False)
+    def sign(self, size: int, root: bytes, prove: Prove) -> str:
+        """Return the signed checkpoint. Raises SigningRefused."""
+        wanted = Checkpoint(origin=self._keys[0].name, size=size, root=root)
+        if self.last is not None:
+            if self.last.origin != wanted.origin:
+                raise SigningRefused(
+                    problem=f"the key is of {wanted.origin}, and what was signed last was {self.last.origin}"
+                )
+            self.ensure_not_shorter(size)
+            if self.last.size > 0:
+                _ensure_goes_on(self.last, wanted, prove)
+        # Remembered first: a checkpoint that was handed out must never be forgotten.
+        content = {"origin": wanted.origin, "size": wanted.size, "root": wanted.root.hex()}
+        _write(state_of(self._path), json.dumps(content) + "\n", exclusively=False)
+        self.last = wanted
+        return signed(wanted.text(), self._keys)
 
 
 def state_of(path: Path) -> Path:
@@ -127,12 +150,6 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _ensure_goes_on(last: Checkpoint, wanted: Checkpoint, prove: Prove) -> None:
-    if last.origin != wanted.origin:
-        raise SigningRefused(problem=f"the key is of {wanted.origin}, and what was signed last was {last.origin}")
-    if wanted.size < last.size:
-        raise SigningRefused(
-            problem=f"the log has {wanted.size} events, and {last.size} were signed for: it was shortened"
-        )
     if not is_consistent(last.size, last.root, wanted.size, wanted.root, prove(last.size, wanted.size)):
         raise SigningRefused(
             problem=f"the first {last.size} events are not those that were signed for: they were changed"
