@@ -20,9 +20,11 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Row = Mapping[str, Any]
 
 
-def csv_lines(columns: Sequence[str], rows: Iterable[Row], *, typed: Sequence[str]) -> Iterator[str]:
-    """Yield the lines; `typed` are columns of what somebody typed."""
-    yield BYTE_ORDER_MARK + _line(columns)
+def csv_lines(
+    columns: Sequence[str], rows: Iterable[Row], *, typed: Sequence[str], byte_order_mark: bool = True
+) -> Iterator[str]:
+    """Yield the lines; `typed` are columns of what somebody typed. A program reads best without a byte order mark."""
+    yield (BYTE_ORDER_MARK if byte_order_mark else "") + _line(columns)
     for row in rows:
         yield _line([_cell(row.get(name), is_typed=name in typed) for name in columns])
 

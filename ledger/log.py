@@ -5,7 +5,7 @@ bisection.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ledger import schema
 from ledger.errors import CorruptLog
-from ledger.events import Recorded
+from ledger.events import EVENT_CLASSES, Recorded
 
 _EVENTS = schema.events
 _COLUMNS = tuple(_EVENTS.columns.keys())
@@ -78,9 +78,14 @@ def excerpts_after(connection: sa.Connection, after: int, limit: int) -> list[Ex
 
     The database joins the columns of a row, because a driver in Python pays for each value it reads.
     """
-    joined = _JOINED["sqlite" if connection.dialect.name == "sqlite" else "mysql"]
-    query = f"SELECT {joined} FROM events WHERE position > {int(after)} ORDER BY position LIMIT {int(limit)}"
-    return [_excerpt(connection, row[0]) for row in connection.exec_driver_sql(query)]
+    return _excerpts(connection, f"position > {int(after)} ORDER BY position LIMIT {int(limit)}")
+
+
+def excerpts_of_types(connection: sa.Connection, types: Collection[str], *, after: int, up_to: int) -> list[Excerpt]:
+    """Return the events of these types with after < position ≤ up_to, ascending; others cost the database alone."""
+    names = ", ".join(f"'{EVENT_CLASSES[name].TYPE}'" for name in sorted(types))
+    where = f"position > {int(after)} AND position <= {int(up_to)} AND type IN ({names})"
+    return _excerpts(connection, f"{where} ORDER BY position")
 
 
 def event_at(connection: sa.Connection, position: int) -> Recorded | None:
@@ -199,6 +204,12 @@ def _fetch(connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
                 values[name] = bytes(values[name])
         found.append(Recorded(**values))
     return found
+
+
+def _excerpts(connection: sa.Connection, where: str) -> list[Excerpt]:
+    joined = _JOINED["sqlite" if connection.dialect.name == "sqlite" else "mysql"]
+    query = f"SELECT {joined} FROM events WHERE {where}"
+    return [_excerpt(connection, row[0]) for row in connection.exec_driver_sql(query)]
 
 
 def _excerpt(connection: sa.Connection, joined: bytes) -> Excerpt:

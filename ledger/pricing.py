@@ -38,10 +38,15 @@ class Price:
 
 def canonical_unit_price(text: str, unit: Currency) -> str:
     """Return the price in its one stored form, at least the currency's decimals. Raises BadMoney; zero is refused."""
+    return format_decimal(parse_unit_price(text), decimals=UNIT_PRICE_DECIMALS, decimals_min=unit.exponent)
+
+
+def parse_unit_price(text: str) -> int:
+    """Return the price in millionths of the major unit. Raises BadMoney; zero is refused."""
     scaled = parse_decimal(text, integer_digits_max=12, decimals_max=UNIT_PRICE_DECIMALS)
     if scaled == 0:
         raise BadMoney(problem="the unit price must be more than zero")
-    return format_decimal(scaled, decimals=UNIT_PRICE_DECIMALS, decimals_min=unit.exponent)
+    return scaled
 
 
 def canonical_percent(text: str) -> str:

@@ -41,9 +41,22 @@ class Replayed:
     order_statuses: Mapping[str, int]
 
 
+@contextmanager
+def connected(settings: LedgerSettings) -> Iterator[sa.Connection]:
+    """Open a connection to where audits read. Raises CannotTell when the log cannot be read."""
+    engine = open_engine(audit_url(settings), settings)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise CannotTell(problem=f"the log cannot be read: {str(error).partition(chr(10))[0]}") from None
+    finally:
+        engine.dispose()
+
+
 def position_at_time(settings: LedgerSettings, time_us: int) -> int:
     """Return the last position recorded at or before a time; 0 when there is none."""
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         return log.position_at(connection, time_us)
 
 
@@ -52,7 +65,7 @@ def replay(settings: LedgerSettings, *, position: int | None = None, customer_id
 
     Raises AccountNotFound for a customer who was not there yet, CannotTell for a log that breaks its rules.
     """
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         end = log.head(connection).position
         position = end if position is None else min(position, end)
         last = log.event_at(connection, position)
@@ -108,15 +121,3 @@ def _one(connection: sa.Connection, customer_id: str, position: int) -> tuple[Ac
 
 def _counted(statuses: Sequence[str]) -> dict[str, int]:
     return {status: count for status in STATUSES if (count := statuses.count(status))}
-
-
-@contextmanager
-def _connected(settings: LedgerSettings) -> Iterator[sa.Connection]:
-    engine = open_engine(audit_url(settings), settings)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.SQLAlchemyError as error:
-        raise CannotTell(problem=f"the log cannot be read: {str(error).partition(chr(10))[0]}") from None
-    finally:
-        engine.dispose()

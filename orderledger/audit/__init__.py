@@ -7,6 +7,7 @@ import click
 from orderledger.audit.proofs import audit_check, audit_checkpoint, audit_keygen, audit_keys, audit_prove
 from orderledger.audit.replay import audit_replay
 from orderledger.audit.verify import audit_verify
+from orderledger.audit.what_if import audit_what_if
 
 
 @click.group("audit")
@@ -17,6 +18,7 @@ def audit_group() -> None:
 for command in (
     audit_verify,
     audit_replay,
+    audit_what_if,
     audit_checkpoint,
     audit_prove,
     audit_check,
