@@ -117,7 +117,7 @@ class WhatIf:
         available_minor: int,
         content: Mapping[str, Any],
     ) -> None:
-        """Go on by an event of TYPES, in the order of the log, from the opening of its account on.
+        """Go on by an event, in the order of the log, from the opening of its account on; those of TYPES are enough.
 
         `available_minor` is the account's after the event; `content` its data, empty unless it is of TOLD_TYPES.
         """
@@ -135,7 +135,7 @@ class WhatIf:
         elif type_name == PLACED_TYPE:
             if self._repricing.covers(position):
                 self._place(account, order_id or "", content)
-        elif order_id in self._open:
+        elif type_name in _END_TYPES and order_id in self._open:
             self._end(account, self._open.pop(order_id), content.get("delivered", 0))
         effect = account.effect
         if effect is not None and available_minor + effect.available_shift_minor < -account.credit_limit_minor:

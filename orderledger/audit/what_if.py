@@ -31,7 +31,7 @@ SHOWN = {
     "captured": "captured",
     "captured_if": "would be",
     "captured_difference": "difference",
-    "held_difference": "of held",
+    "held_difference": "held difference",
     "short": "short",
 }
 """What the table has room for, and how it is headed; JSON and CSV have all."""
