@@ -6,7 +6,8 @@ of ledger.accounts and ledger.orders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,16 +16,19 @@ import sqlalchemy as sa
 from ledger import accounts, codec, log, orders
 from ledger.accounts import Account
 from ledger.audit.findings import CannotTell
-from ledger.audit.reading import EventReader
+from ledger.audit.reading import EventReader, Row
 from ledger.audit.scan import RangeScan
 from ledger.audit.verification import audit_url
 from ledger.audit.write_side import account_row
 from ledger.database import open_engine
 from ledger.errors import AccountNotFound
-from ledger.events import OrderEvent
+from ledger.events import Event, OrderEvent
 from ledger.log import PAGE_EVENTS
 from ledger.orders import STATUSES, Order
 from ledger.settings import LedgerSettings
+
+Progress = Callable[[int, int], None]
+"""Is told how many events of how many are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,13 @@ def position_at_time(settings: LedgerSettings, time_us: int) -> int:
         return log.position_at(connection, time_us)
 
 
-def replay(settings: LedgerSettings, *, position: int | None = None, customer_id: str | None = None) -> Replayed:
+def replay(
+    settings: LedgerSettings,
+    *,
+    position: int | None = None,
+    customer_id: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Replayed:
     """Replay to a position (default, and at most: the end of the log), for one customer or all.
 
     Raises AccountNotFound for a customer who was not there yet, CannotTell for a log that breaks its rules.
@@ -68,56 +78,115 @@ def replay(settings: LedgerSettings, *, position: int | None = None, customer_id
     with connected(settings) as connection:
         end = log.head(connection).position
         position = end if position is None else min(position, end)
-        last = log.event_at(connection, position)
-        time_us = None if last is None else last.recorded_at_us
+        time_us = recorded_at_us(connection, position)
         if customer_id is not None:
-            account, found = _one(connection, customer_id, position)
-            counts = _counted([order.status for order in found])
+            one = OneAccount(connection, customer_id)
+            one.go_on(position)
             return Replayed(
-                position=position, recorded_at_us=time_us, accounts=[account], orders=found, order_statuses=counts
+                position=position,
+                recorded_at_us=time_us,
+                accounts=[one.account],
+                orders=list(one.orders.values()),
+                order_statuses=one.order_statuses(),
             )
-    folded = _all(settings, position)
-    states = [account_row(part) for part in folded.books.accounts.values()]
-    counts = {status: count for status in STATUSES if (count := folded.books.order_statuses()[status])}
-    return Replayed(position=position, recorded_at_us=time_us, accounts=states, orders=[], order_statuses=counts)
+    with every_account(settings) as everyone:
+        everyone.go_on(position, lambda rows: progress(everyone.position, position))
+        return Replayed(
+            position=position,
+            recorded_at_us=time_us,
+            accounts=everyone.accounts(),
+            orders=[],
+            order_statuses=everyone.order_statuses(),
+        )
 
 
-def _all(settings: LedgerSettings, position: int) -> RangeScan:
-    scan = RangeScan(1, hashes=False)
+def recorded_at_us(connection: sa.Connection, position: int) -> int | None:
+    """Return when the event at a position was recorded, None before the first."""
+    event = log.event_at(connection, position)
+    return None if event is None else event.recorded_at_us
+
+
+class EveryAccount:
+    """All accounts and the number of orders by status, as far as they were folded."""
+
+    def __init__(self, reader: EventReader) -> None:
+        self._reader = reader
+        self._scan = RangeScan(1, hashes=False)
+        self.books = self._scan.books
+        self.position = 0
+
+    def go_on(self, position: int, look: Callable[[Sequence[Row]], None] = lambda rows: None) -> None:
+        """Fold until a position; `look` is shown each page then. Raises CannotTell for a log that breaks its rules."""
+        for rows in self._reader.pages(self.position + 1, position):
+            if not self._scan.take(rows):
+                break
+            self.position += len(rows)
+            look(rows)
+        found = self._scan.result(position).finding
+        if found is not None:
+            raise CannotTell(problem=f"the log breaks its rules at position {found.position}: {found.words}")
+
+    def accounts(self) -> list[Account]:
+        """Return the accounts."""
+        return [account_row(part) for part in self.books.accounts.values()]
+
+    def order_statuses(self) -> dict[str, int]:
+        """Return the number of orders by status; what there is none of is left out."""
+        return _in_order(self.books.order_statuses())
+
+
+class OneAccount:
+    """One account and each of its orders, as far as they were folded. Raises AccountNotFound before its first event."""
+
+    def __init__(self, connection: sa.Connection, customer_id: str) -> None:
+        self._connection = connection
+        self._customer_id = customer_id
+        self._account: Account | None = None
+        self._position = 0
+        self.orders: dict[str, Order] = {}
+
+    @property
+    def account(self) -> Account:
+        """The account."""
+        if self._account is None:
+            raise AccountNotFound(account_id=self._customer_id)
+        return self._account
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an account yet."""
+        return self._account is not None
+
+    def go_on(self, position: int, look: Callable[[Event], None] = lambda event: None) -> None:
+        """Fold until a position; `look` is shown each event then."""
+        after, customer_id = self._position, self._customer_id
+        while page := log.account_events(self._connection, customer_id, after=after, up_to=position, limit=PAGE_EVENTS):
+            for each in page:
+                event = codec.decode(each.type, each.schema_version, each.data)
+                self._account = accounts.evolve(self._account, event, account_id=customer_id, position=each.position)
+                if isinstance(event, OrderEvent) and each.order_id is not None:
+                    order = self.orders.get(each.order_id)
+                    self.orders[each.order_id] = orders.evolve(
+                        order, event, order_id=each.order_id, account_id=customer_id, position=each.position
+                    )
+                look(event)
+            after = page[-1].position
+        self._position = position
+
+    def order_statuses(self) -> dict[str, int]:
+        """Return the number of orders by status; what there is none of is left out."""
+        return _in_order(Counter(order.status for order in self.orders.values()))
+
+
+@contextmanager
+def every_account(settings: LedgerSettings) -> Iterator[EveryAccount]:
+    """Open the log to fold all accounts from its beginning."""
     reader = EventReader(audit_url(settings), settings)
     try:
-        for rows in reader.pages(1, position):
-            if not scan.take(rows):
-                break
+        yield EveryAccount(reader)
     finally:
         reader.close()
-    found = scan.result(position).finding
-    if found is not None:
-        raise CannotTell(problem=f"the log breaks its rules at position {found.position}: {found.words}")
-    return scan
 
 
-def _one(connection: sa.Connection, customer_id: str, position: int) -> tuple[Account, list[Order]]:
-    account: Account | None = None
-    found: dict[str, Order] = {}
-    after = 0
-    while True:
-        page = log.account_events(connection, customer_id, after=after, up_to=position, limit=PAGE_EVENTS)
-        for each in page:
-            event = codec.decode(each.type, each.schema_version, each.data)
-            account = accounts.evolve(account, event, account_id=customer_id, position=each.position)
-            if isinstance(event, OrderEvent) and each.order_id is not None:
-                order = found.get(each.order_id)
-                found[each.order_id] = orders.evolve(
-                    order, event, order_id=each.order_id, account_id=customer_id, position=each.position
-                )
-        if len(page) < PAGE_EVENTS:
-            break
-        after = page[-1].position
-    if account is None:
-        raise AccountNotFound(account_id=customer_id)
-    return account, list(found.values())
-
-
-def _counted(statuses: Sequence[str]) -> dict[str, int]:
-    return {status: count for status in STATUSES if (count := statuses.count(status))}
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    return {status: count for status in STATUSES if (count := counts.get(status, 0))}

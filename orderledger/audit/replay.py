@@ -1,38 +1,98 @@
-"""`orderledger audit replay`: balances and orders as of a position or a time."""
+"""`orderledger audit replay`: balances and orders as of a position or a time, or what changed between two."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderledger.audit.common import amount, audit_settings, microseconds
+from orderledger.audit.common import (
+    PLACE,
+    Place,
+    amount,
+    audit_settings,
+    last_position,
+    microseconds,
+    print_csv,
+    print_table,
+    progress_bar,
+)
+from orderledger.audit.replay_diff import DIFF_COLUMNS, diff_document, diff_rows, print_diff
 
 if TYPE_CHECKING:
     from ledger.audit.replaying import Replayed
+    from ledger.settings import LedgerSettings
+
+COLUMNS = (
+    "record", "customer_id", "order_id", "status", "product", "quantity", "amount", "captured", "released", "available",
+    "held", "total", "currency", "version", "position",
+)  # fmt: skip
+"""Of CSV: a record is an account or an order; what does not concern it is empty."""
 
 
 @click.command("replay")
 @click.option("--to", "position", metavar="POSITION", type=click.IntRange(0), help="As of this position.")
 @click.option("--at", metavar="TIME", help="As of this time (RFC 3339, such as 2026-11-22T10:00:00Z).")
+@click.option("--diff", nargs=2, metavar="A B", type=PLACE, help="What changed from one position or time to another.")
 @click.option("--customer", "customer_id", metavar="ID", help="This customer only, with each order.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def audit_replay(position: int | None, at: str | None, customer_id: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Show balances and orders as of then, from the log alone."""
-    if position is not None and at is not None:
-        raise click.UsageError("name --to or --at, not both")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def audit_replay(
+    position: int | None,
+    at: str | None,
+    diff: tuple[Place, Place] | None,
+    customer_id: str | None,
+    as_json: bool,  # noqa: FBT001
+    as_csv: bool,  # noqa: FBT001
+) -> None:
+    """Show balances and orders as of then, or what changed meanwhile, from the log alone."""
+    if sum(each is not None for each in (position, at, diff)) > 1:
+        raise click.UsageError("name one of --to, --at and --diff")
+    if as_json and as_csv:
+        raise click.UsageError("name --json or --csv, not both")
+    settings = audit_settings()
+    if diff is not None:
+        _diff(settings, diff, customer_id, as_json=as_json, as_csv=as_csv)
+        return
     from ledger.audit.replaying import position_at_time, replay
 
-    settings = audit_settings()
     if at is not None:
         position = position_at_time(settings, microseconds(at))
-    replayed = replay(settings, position=position, customer_id=customer_id)
+    with progress_bar("replaying", shown=sys.stderr.isatty()) as progress:
+        replayed = replay(settings, position=position, customer_id=customer_id, progress=progress)
+    document = _document(replayed)
     if as_json:
-        click.echo(json.dumps(_document(replayed)))
+        click.echo(json.dumps(document))
+    elif as_csv:
+        print_csv(COLUMNS, _rows(document))
     else:
-        _print(replayed)
+        _print(document)
+
+
+def _diff(
+    settings: LedgerSettings,
+    places: tuple[Place, Place],
+    customer_id: str | None,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    from ledger.audit.changes import changes
+
+    first, last = (last_position(settings, each) for each in places)
+    if first > last:
+        raise click.UsageError(f"--diff goes on from position {first} to {last}; name the earlier one first")
+    with progress_bar("replaying", shown=sys.stderr.isatty()) as progress:
+        document = diff_document(changes(settings, first, last, customer_id=customer_id, progress=progress))
+    if as_json:
+        click.echo(json.dumps(document))
+    elif as_csv:
+        print_csv(DIFF_COLUMNS, diff_rows(document))
+    else:
+        print_diff(document)
 
 
 def _document(replayed: Replayed) -> Mapping[str, Any]:
@@ -67,33 +127,33 @@ def _document(replayed: Replayed) -> Mapping[str, Any]:
         for each in replayed.orders
     ]
     at = None if replayed.recorded_at_us is None else rfc3339(replayed.recorded_at_us)
-    statuses = dict(replayed.order_statuses)
     return {
         "position": replayed.position,
         "recorded_at": at,
         "accounts": accounts,
-        "order_statuses": statuses,
+        "order_statuses": dict(replayed.order_statuses),
         "orders": orders,
     }
 
 
-def _print(replayed: Replayed) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for account in document["accounts"]:
+        yield {"record": "account", **account}
+    for order in document["orders"]:
+        yield {"record": "order", **order, "order_id": order["id"]}
 
-    document, console = _document(replayed), Console()
-    console.print(f"as of position {document['position']}, recorded {document['recorded_at'] or 'never'}")
-    for title, columns in (
-        ("accounts", ("customer_id", "status", "available", "held", "total", "currency", "version")),
-        ("orders", ("id", "status", "product", "quantity", "amount", "captured", "released", "currency")),
-    ):
-        if document[title]:
-            table = Table(title=title)
-            for column in columns:
-                # An id that is cut could not be copied.
-                table.add_column(column, no_wrap=column.endswith("id"))
-            for each in document[title]:
-                table.add_row(*(str(each[column]) for column in columns))
-            console.print(table)
+
+def _print(document: Mapping[str, Any]) -> None:
+    click.echo(f"as of position {document['position']}, recorded {document['recorded_at'] or 'never'}")
+    print_table(
+        "accounts",
+        ("customer_id", "status", "available", "held", "total", "currency", "version"),
+        document["accounts"],
+    )
+    print_table(
+        "orders",
+        ("id", "status", "product", "quantity", "amount", "captured", "released", "currency"),
+        document["orders"],
+    )
     if document["order_statuses"]:
-        console.print("orders: " + ", ".join(f"{count} {name}" for name, count in document["order_statuses"].items()))
+        click.echo("orders: " + ", ".join(f"{count} {name}" for name, count in document["order_statuses"].items()))
