@@ -24,6 +24,7 @@ from api import (
     orders,
     searches,
     summary,
+    what_if,
 )
 from api.console import pages
 from api.directory.areas import AREAS as DIRECTORY_AREAS
@@ -41,6 +42,7 @@ AREAS = (
     batches.routes,
     balances.routes,
     summary.routes,
+    what_if.routes,
     commands.routes,
     events.routes,
     log.routes,

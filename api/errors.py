@@ -185,6 +185,19 @@ class TooManyRows(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class TooManyEvents(RequestError):
+    """A replay would read more than one request can wait for."""
+
+    code = "too-many-events"
+    message = (
+        "{events} events would be read, {events_max} are the limit; begin later, name a customer, or ask the operator for "
+        "`orderledger audit what-if`"
+    )
+    events: int
+    events_max: int
+
+
+@dataclass(eq=False, kw_only=True)
 class UnsupportedMediaType(RequestError):
     """The body is of another type than the route takes."""
 

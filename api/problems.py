@@ -74,6 +74,9 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     requests.BodyTooLarge: Entry(413, "Body too large", "Send less at once; batches stream as application/x-ndjson."),
     requests.TooManyCommands: Entry(413, "Too many commands", "Send the rest in another batch."),
     requests.TooManyRows: Entry(422, "Too many rows", "Narrow the search, or ask for CSV."),
+    requests.TooManyEvents: Entry(
+        422, "Too many events", "Begin later, name a customer, or run `orderledger audit what-if`."
+    ),
     requests.UnsupportedMediaType: Entry(415, "Unsupported media type", "Send the documented Content-Type."),
     requests.InvalidFields: Entry(422, "Invalid fields", "Correct the fields listed under errors."),
     requests.NotFreshEnough: Entry(503, "Not fresh enough", "Repeat after Retry-After.", retryable=True),

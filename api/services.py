@@ -47,6 +47,8 @@ REMEMBER_S = 1.0
 PRODUCTS_MAX = 100_000
 WORKBOOKS_MAX = 1
 """XLSX exports that are made at a time in one process: they take its processor from everybody else."""
+REPLAYS_MAX = 1
+"""The same for what-ifs."""
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +92,7 @@ class Services:
         self.wanted_schema = migrate.head("log")
         self.metrics = Metrics()
         self.workbooks = threading.BoundedSemaphore(WORKBOOKS_MAX)
+        self.replays = threading.BoundedSemaphore(REPLAYS_MAX)
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
         self._terms = Remembered(self._read_terms, remember_s=REMEMBER_S, entries_max=PRODUCTS_MAX)

@@ -68,6 +68,12 @@ class ApiSettings:
     export_rows_max: int = setting(
         "EXPORT_ROWS_MAX", integer(1, 1_000_000), 50_000, "rows of one XLSX export; CSV has no limit"
     )
+    what_if_events_max: int = setting(
+        "WHAT_IF_EVENTS_MAX",
+        integer(1_000, 100_000_000),
+        200_000,
+        "events that one what-if over HTTP reads; ten from before its range count as one",
+    )
     trusted_proxies: int = setting(
         "TRUSTED_PROXIES",
         integer(0, 10),
