@@ -100,6 +100,7 @@ class WhatIfBody(StrictSchema):
 class EffectAnswer(Shown):
     """Repriced orders: amounts as they were, as they would have been (`…_if`), and how much more that is.
 
+    `available_difference`: how much more the customer could spend.
     `refused` of them would have cost nothing or too much, and count with nothing. For `short` orders there would not
     have been money enough; there was first too little at `short_position`.
     """
@@ -115,6 +116,7 @@ class EffectAnswer(Shown):
     held = decimal(required=True)
     held_if = decimal(required=True)
     held_difference = decimal(required=True)
+    available_difference = decimal(required=True)
     refused = fields.Integer(required=True)
     short = fields.Integer(required=True)
     short_position = fields.Integer(required=True, allow_none=True)

@@ -25,7 +25,7 @@ SAID_BY = {
 """Calls whose texts reach somebody who looks at a page, and which argument it is (None: any)."""
 SAYING = (
     "api/bodies.py", "api/directory", "api/doctor.py", "api/events.py", "api/exports.py", "api/login.py", "api/orders.py",
-    "api/schemas.py", "api/searches.py", "api/summary.py", "api/sms/codes.py", "ledger/directory",
+    "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py", "api/sms/codes.py", "ledger/directory",
     "ledger/executor_settings.py", "ledger/money.py",
     "ledger/pricing.py", "ledger/reading.py", "projections/redis_clients.py",
 )  # fmt: skip

@@ -105,6 +105,7 @@ page("/events/<position:position>", "event.html", "events.read", "One event, who
 page("/balances", "balances.html", "balances.read", "A customer's balance at any time of the past.")
 page("/trial-balance", "trial_balance.html", "trial_balance.read", "Every ledger account; each currency sums to zero.")
 page("/proofs", "proofs.html", "log.read", "Signed checkpoints, verification, and the proof of an event.")
+page("/what-if", "what_if.html", "trial_balance.read", "What other percentages or prices would have changed.")
 page("/users", "users.html", "users.read", "Users.")
 page("/roles", "roles.html", "roles.read", "Roles and what they permit.")
 page("/roles/<token:id>/menu", "menu.html", "roles.read", "A role's menu.")

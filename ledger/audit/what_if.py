@@ -27,6 +27,7 @@ COLUMNS = (
     "currency",
     "orders",
     *(f"{name}{end}" for name in AMOUNTS for end in ("", "_if", "_difference")),
+    "available_difference",
     "refused",
     "short",
     "short_position",
@@ -93,6 +94,7 @@ def row(effect: Effect) -> dict[str, Any]:
         was, would_be = getattr(effect, f"{name}_minor"), getattr(effect, f"{name}_if_minor")
         for end, amount_minor in (("", was), ("_if", would_be), ("_difference", would_be - was)):
             found[f"{name}{end}"] = format_amount(amount_minor, unit)
+    found["available_difference"] = format_amount(effect.available_shift_minor, unit)
     return {**found, "refused": effect.refused, "short": effect.short, "short_position": effect.short_position}
 
 

@@ -58,6 +58,7 @@ ITEMS: tuple[MenuItem, ...] = (
     _page("balances", "Past balances", "历史余额", "balances.read", group="books"),
     _page("trial-balance", "Trial balance", "试算平衡", "trial_balance.read", group="books"),
     _page("proofs", "Proofs", "证明", "log.read", group="books"),
+    _page("what-if", "What if", "假设分析", "trial_balance.read", group="books"),
     _page("users", "Users", "用户", "users.read", group="administration"),
     _page("roles", "Roles and menus", "角色与菜单", "roles.read", group="administration"),
     _page("api-keys", "API keys", "API 密钥", "api_keys.read", group="administration"),

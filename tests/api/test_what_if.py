@@ -36,7 +36,7 @@ def test_a_percentage_a_level_and_a_price_are_worked_out_for_each_customer_and_i
     effect = {
         "currency": "CNY", "orders": 2, "placed": "13.95", "placed_if": "12.40", "placed_difference": "-1.55",
         "captured": "0.00", "captured_if": "0.00", "captured_difference": "0.00", "held": "13.95", "held_if": "12.40",
-        "held_difference": "-1.55", "refused": 0, "short": 0, "short_position": None,
+        "held_difference": "-1.55", "available_difference": "1.55", "refused": 0, "short": 0, "short_position": None,
     }  # fmt: skip
     assert found == {
         "position": head, "from": 1, "to": head, "customers_count": 1,

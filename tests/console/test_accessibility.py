@@ -16,7 +16,7 @@ SERIOUS = {"serious", "critical"}
 WIDTHS = (375, 1_280)
 STAFF_PAGES = (
     "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/proofs", "/users",
-    "/roles", "/api-keys", "/place", "/account", "/balances", "/queues", "/doctor", "/events/1", "/nowhere",
+    "/what-if", "/roles", "/api-keys", "/place", "/account", "/balances", "/queues", "/doctor", "/events/1", "/nowhere",
 )  # fmt: skip
 DIALOGS = ("/customers", "/levels", "/products", "/users", "/roles", "/api-keys")
 NASTY = (

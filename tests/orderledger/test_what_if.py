@@ -36,7 +36,7 @@ def test_gold_at_80_percent_instead_of_90_is_what_one_works_out_by_hand(run: Run
         "customer_id": customers["王芳"], "currency": "CNY", "orders": 3,
         "placed": "4.29", "placed_if": "3.82", "placed_difference": "-0.47",
         "captured": "0.00", "captured_if": "0.00", "captured_difference": "0.00",
-        "held": "1.63", "held_if": "1.45", "held_difference": "-0.18",
+        "held": "1.63", "held_if": "1.45", "held_difference": "-0.18", "available_difference": "0.18",
         "refused": 0, "short": 0, "short_position": None,
     }  # fmt: skip
     # Acme ordered
@@ -48,7 +48,7 @@ def test_gold_at_80_percent_instead_of_90_is_what_one_works_out_by_hand(run: Run
         "customer_id": customers["Acme Trading Ltd"], "currency": "CNY", "orders": 2,
         "placed": "2.87", "placed_if": "2.55", "placed_difference": "-0.32",
         "captured": "2.67", "captured_if": "2.37", "captured_difference": "-0.30",
-        "held": "0.00", "held_if": "0.00", "held_difference": "0.00",
+        "held": "0.00", "held_if": "0.00", "held_difference": "0.00", "available_difference": "0.30",
         "refused": 0, "short": 0, "short_position": None,
     }  # fmt: skip
     # Nobody else pays 90 %.
@@ -90,7 +90,8 @@ def test_csv_has_a_line_for_each_customer_and_the_sums_are_for_people(run: Run, 
     assert [each["customer_id"] for each in rows] == sorted((customers["王芳"], customers["Acme Trading Ltd"]))
     assert list(rows[0]) == [
         "customer_id", "currency", "orders", "placed", "placed_if", "placed_difference", "captured", "captured_if",
-        "captured_difference", "held", "held_if", "held_difference", "refused", "short", "short_position",
+        "captured_difference", "held", "held_if", "held_difference",
+        "available_difference", "refused", "short", "short_position",
     ]  # fmt: skip
     assert "captured: 2.67, would be 2.37, difference -0.30" in shown.output
     assert customers["王芳"] in shown.output

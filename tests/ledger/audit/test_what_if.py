@@ -271,7 +271,8 @@ def test_a_levels_percentage_goes_before_a_discounts_and_says_nothing_of_other_l
     assert row(sums(effects.values())["CNY"]) == {
         "currency": "CNY", "orders": 2, "placed": "180.00", "placed_if": "150.00", "placed_difference": "-30.00",
         "captured": "0.00", "captured_if": "0.00", "captured_difference": "0.00", "held": "180.00",
-        "held_if": "150.00", "held_difference": "-30.00", "refused": 0, "short": 0, "short_position": None,
+        "held_if": "150.00", "held_difference": "-30.00", "available_difference": "30.00", "refused": 0, "short": 0,
+        "short_position": None,
     }  # fmt: skip
 
 
