@@ -53,8 +53,8 @@ function sum(row) {
     [t("Captured"), way(row, "captured")],
     [t("Still held"), way(row, "held")],
     [t("Would have been refused"), row.refused ? number(row.refused) : null],
-    [t("Orders without money"), row.short ? number(row.short) : null],
-    [t("First without money at"), row.short_position && el("a", { href: `/events/${row.short_position}` }, String(row.short_position))],
+    [t("Short of money"), row.short ? number(row.short) : null],
+    [t("First short at"), row.short_position && el("a", { href: `/events/${row.short_position}` }, String(row.short_position))],
   ]);
   return el("section", { class: "card card-body" }, el("h2", { class: "h5" }, row.currency), list);
 }
