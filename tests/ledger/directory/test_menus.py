@@ -25,8 +25,8 @@ def keys(menu: list[dict[str, Any]]) -> list[Any]:
 def test_by_default_a_menu_is_what_the_permissions_open() -> None:
     assert keys(menu_of(ROLES["auditor"], is_customer=False)) == [
         "dashboard", "customers", "orders", "transactions",
-        ["catalogue", ["levels"]], ["books", ["events", "balances", "trial-balance", "what-if"]], ["administration", ["roles"]],
-        "account",
+        ["catalogue", ["levels"]], ["books", ["events", "balances", "trial-balance", "proofs", "what-if"]],
+        ["administration", ["roles"]], "account",
     ]  # fmt: skip
     assert keys(menu_of(ROLES["customer"], is_customer=True)) == [
         "home", "place", "my-orders", "my-transactions", "my-statement", "account",
@@ -50,7 +50,7 @@ def test_an_own_tree_orders_renames_and_hides_and_what_it_does_not_name_comes_af
 
     assert keys(menu) == [
         ["money", ["transactions", "events"]], "orders", "customers", ["catalogue", ["levels"]],
-        ["books", ["balances", "trial-balance", "what-if"]], ["administration", ["roles"]], "account",
+        ["books", ["balances", "trial-balance", "proofs", "what-if"]], ["administration", ["roles"]], "account",
     ]  # fmt: skip
     assert menu[0]["label"] == {"en": "Money", "zh": "钱"}
     assert menu[1]["label"] == {"en": "Orders", "zh": "买卖"}
