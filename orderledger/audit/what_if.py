@@ -66,8 +66,8 @@ def audit_what_if(
 ) -> None:
     """Show what orders would have cost at other percentages or prices, from the log alone.
 
-    All options that name prices may be repeated and combined; a level's percentage goes before one of --discount.
-    Nothing else is taken to be otherwise. Nothing is written.
+    --discount, --level and --price may be named several times; a level's percentage goes before one of --discount.
+    Nothing else is taken to be otherwise, and nothing is written.
     """
     if as_json and as_csv:
         raise click.UsageError("name --json or --csv, not both")
