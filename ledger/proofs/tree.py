@@ -37,6 +37,20 @@ def tree_root(read: Read, size: int) -> bytes:
     return _root(read, 0, size) if size else EMPTY_ROOT
 
 
+def whole_roots(read: Read, start: int, end: int) -> list[tuple[int, bytes]]:
+    """Return height and root of each of the fewest whole subtrees that the leaves from `start` (from 0) to before `end`
+    make up, from left to right; what `GrowingTree.add` takes.
+    """
+    found = []
+    while start < end:
+        height = (end - start).bit_length() - 1
+        if start:
+            height = min(height, (start & -start).bit_length() - 1)
+        found.append((height, _root(read, start, start + (1 << height))))
+        start += 1 << height
+    return found
+
+
 def inclusion_proof(read: Read, index: int, size: int) -> list[bytes]:
     """Return the proof, from the leaf up, that the leaf at an index (from 0) is in the tree of `size` leaves."""
     if not 0 <= index < size:
@@ -138,6 +152,11 @@ class GrowingTree:
             height += 1
         self._roots.append((height, root))
         self.size += added
+
+    @property
+    def roots(self) -> list[bytes]:
+        """The roots of the whole subtrees that the leaves make up, the largest first."""
+        return [root for _, root in self._roots]
 
     def root(self) -> bytes:
         """Return the root as it is now."""

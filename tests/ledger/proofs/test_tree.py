@@ -21,6 +21,7 @@ from ledger.proofs.tree import (
     node_hash,
     tree_root,
     whole_root,
+    whole_roots,
 )
 
 # The leaves and roots that implementations of RFC 6962 have agreed on since certificate-transparency's first tests.
@@ -98,6 +99,20 @@ def test_roots_of_long_logs_come_from_whole_entries(size: int) -> None:
         grown.add(each)
 
     assert tree_root(reader(hashes), size) == grown.root() == defined_root(hashes)
+
+
+@given(st.integers(0, 1_200), st.integers(0, 1_200))
+def test_a_tree_grows_by_whole_subtrees_from_anywhere_to_anywhere(start: int, more: int) -> None:
+    hashes, end = leaves(start + more), start + more
+    grown = GrowingTree()
+
+    for bounds in ((0, start), (start, end)):
+        for height, root in whole_roots(reader(hashes), *bounds):
+            grown.add(root, height)
+
+    # As many subtrees as the size has binary ones: no fewer would do.
+    assert len(whole_roots(reader(hashes), 0, end)) == end.bit_count() == len(grown.roots)
+    assert grown.size == end and grown.root() == tree_root(reader(hashes), end)
 
 
 @given(st.integers(1, 700), st.data())
