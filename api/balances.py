@@ -15,9 +15,10 @@ from api.freshness import reflected
 from api.routing import Answer, Call, Routes
 from api.schemas import AtPositionQuery, BalanceQuery, StatementQuery
 from api.shapes import BalanceAnswer, StatementAnswer, TrialBalanceAnswer
-from api.spreadsheets import CSV, csv_lines
+from api.spreadsheets import CSV
 from ledger import log, state
 from ledger.clock import now_us, rfc3339
+from ledger.csv_lines import csv_lines
 from ledger.errors import AccountNotFound, ReadUnavailable
 from ledger.events import Recorded
 from ledger.money import Currency, currency, format_amount

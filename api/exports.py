@@ -15,7 +15,8 @@ from api.routing import Answer, Call, Routes
 from api.schemas import OrdersQuery, one_of
 from api.searches import filters_of, order_row
 from api.services import Services
-from api.spreadsheets import CSV, XLSX, csv_lines, xlsx
+from api.spreadsheets import CSV, XLSX, xlsx
+from ledger.csv_lines import csv_lines
 from ledger.directory.names import Names
 from ledger.errors import ReadUnavailable
 from projections import orders as order_projection

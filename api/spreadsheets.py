@@ -1,32 +1,19 @@
-"""Tables for spreadsheets, CSV and XLSX. What somebody typed is never taken for a formula."""
+"""Workbooks for spreadsheets. What somebody typed is never taken for a formula."""
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import IO, Any
+from typing import IO
 
 import xlsxwriter
 
+from ledger.csv_lines import Row
+
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-BYTE_ORDER_MARK = "\ufeff"
-"""Without it Excel takes UTF-8 for something else."""
 EXACT_DIGITS_MAX = 15
 """Digits that the numbers of a spreadsheet keep."""
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-Row = Mapping[str, Any]
-
-
-def csv_lines(
-    columns: Sequence[str], rows: Iterable[Row], *, typed: Sequence[str], byte_order_mark: bool = True
-) -> Iterator[str]:
-    """Yield the lines; `typed` are columns of what somebody typed. A program reads best without a byte order mark."""
-    yield (BYTE_ORDER_MARK if byte_order_mark else "") + _line(columns)
-    for row in rows:
-        yield _line([_cell(row.get(name), is_typed=name in typed) for name in columns])
 
 
 def xlsx(columns: Sequence[str], rows: Iterable[Row], *, numbers: Mapping[str, str], times: Sequence[str]) -> bytes:
@@ -78,14 +65,3 @@ def _write(
 
 def _naive(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=None)
-
-
-def _line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
-
-
-def _cell(value: Any, *, is_typed: bool) -> str:
-    shown = "" if value is None else str(value)
-    return f"'{shown}" if is_typed and shown.startswith(_FORMULA_STARTS) else shown

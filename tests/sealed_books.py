@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ledger.exporting.export import Place, export_to_file
 from ledger.proofs.notes import SigningKey
 from ledger.proofs.sealing import Sealed, seal
 from ledger.proofs.signer import Signer, read_keys, write_key
 from ledger.settings import LedgerSettings
-from orderledger.exporting.export import Place, export_to_file
 from root import live
 from submissions import Desk
 

@@ -107,7 +107,7 @@ def amount(amount_minor: int, code: str) -> str:
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows as CSV, with ids and skus as text whatever they look like."""
-    from api.spreadsheets import csv_lines
+    from ledger.csv_lines import csv_lines
 
     for line in csv_lines(columns, rows, typed=TYPED, byte_order_mark=False):
         click.echo(line, nl=False)

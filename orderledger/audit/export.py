@@ -13,7 +13,7 @@ import click
 from orderledger.audit.common import audit_settings, microseconds, progress_bar
 
 if TYPE_CHECKING:
-    from orderledger.exporting.export import Exported, Place
+    from ledger.exporting.export import Exported, Place
 
 FORMATS = ("jsonl", "csv", "parquet", "beancount")
 WITHOUT_TEXT = "parquet"
@@ -43,7 +43,7 @@ def audit_export(
     if output is None and (format == WITHOUT_TEXT or resume or as_json):
         option = f"--format {format}" if format == WITHOUT_TEXT else "--resume" if resume else "--json"
         raise click.UsageError(f"{option} needs --output FILE")
-    from orderledger.exporting.export import export, export_to_file
+    from ledger.exporting.export import export, export_to_file
 
     settings, start, end = audit_settings(), _place(first), _place(last)
     with progress_bar("exporting", shown=sys.stderr.isatty()) as progress:
@@ -58,7 +58,7 @@ def audit_export(
 
 
 def _place(text: str | None) -> Place | None:
-    from orderledger.exporting.export import Place
+    from ledger.exporting.export import Place
 
     if text is None:
         return None

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from ledger.audit.replaying import replay
 from ledger.clock import parse_rfc3339
 from ledger.commands import OpenAccount, Recharge
+from ledger.exporting.beancount import OPENING, Beancount, account_name
+from ledger.exporting.events import ExportedEvent
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import Extent
 from ledger.postings import available, held
 from ledger.proofs.tree import GrowingTree
 from ledger.trial import trial_balance
-from orderledger.exporting.beancount import OPENING, Beancount, account_name
-from orderledger.exporting.events import ExportedEvent
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import Extent
 from sealed_books import Books
 
 

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from orderledger.exporting.events import ExportedEvent
-from orderledger.exporting.source import Source
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import ExportRefused, Extent, Writer
+from ledger.exporting.events import ExportedEvent
+from ledger.exporting.source import Source
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import ExportRefused, Extent, Writer
 
 FORMAT = "orderledger-export/v1"
 _encode_lines = msgspec.json.Encoder().encode_lines

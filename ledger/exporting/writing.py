@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from ledger.errors import LedgerError
-from orderledger.exporting.events import ExportedEvent
-from orderledger.exporting.source import Source
-from orderledger.exporting.totals import Totals
+from ledger.exporting.events import ExportedEvent
+from ledger.exporting.source import Source
+from ledger.exporting.totals import Totals
 
 
 @dataclass(eq=False, kw_only=True)

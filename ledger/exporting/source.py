@@ -17,12 +17,12 @@ from ledger.audit.reading import EventReader
 from ledger.audit.verification import audit_url
 from ledger.database import DatabaseError, open_engine
 from ledger.errors import CorruptLog
+from ledger.exporting.events import ExportedEvent, broken, exported
 from ledger.proofs.notes import Checkpoint, unopened
 from ledger.proofs.sealing import Sealed, Stored, latest, sealed_from
 from ledger.proofs.tree import GrowingTree, whole_roots
 from ledger.settings import LedgerSettings
 from ledger.trial import trial_balance
-from orderledger.exporting.events import ExportedEvent, broken, exported
 
 PAGE_LEAVES = 10_000
 IDS_PER_QUERY = 1_000

@@ -17,12 +17,12 @@ import pytest
 from ledger.audit.findings import CannotTell
 from ledger.clock import rfc3339
 from ledger.commands import Deduct
+from ledger.exporting.events import ExportedEvent
+from ledger.exporting.export import Place, export
+from ledger.exporting.files import part_of
+from ledger.exporting.writing import ExportRefused
 from ledger.leaf import LEAF_FIELDS
 from ledger.settings import LedgerSettings
-from orderledger.exporting.events import ExportedEvent
-from orderledger.exporting.export import Place, export
-from orderledger.exporting.files import part_of
-from orderledger.exporting.writing import ExportRefused
 from root import Root
 from sealed_books import NAME, Auditor, Books, lines_of
 from submissions import submission

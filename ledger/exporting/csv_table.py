@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from api.spreadsheets import csv_lines
 from ledger.clock import rfc3339
+from ledger.csv_lines import csv_lines
+from ledger.exporting.events import ExportedEvent, legs
+from ledger.exporting.source import Source
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import Extent, Writer
 from ledger.money import currency, format_amount
 from ledger.postings import ADJUSTMENTS, FUNDING, REVENUE
-from orderledger.exporting.events import ExportedEvent, legs
-from orderledger.exporting.source import Source
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import Extent, Writer
 
 TEXTS = (
     "event_id", "account_id", "type", "order_id", "actor", "idempotency_key", "correlation_id", "causation_id",

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ledger.clock import now_us, rfc3339
+from ledger.exporting.beancount import Beancount
+from ledger.exporting.csv_table import Csv
+from ledger.exporting.files import part_of, whole_file
+from ledger.exporting.jsonl import FORMAT, Interrupted, JsonLines
+from ledger.exporting.parquet import Parquet
+from ledger.exporting.source import Source, opened
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import ExportRefused, Extent, MakeWriter, Writer
 from ledger.settings import LedgerSettings
-from orderledger.exporting.beancount import Beancount
-from orderledger.exporting.csv_table import Csv
-from orderledger.exporting.files import part_of, whole_file
-from orderledger.exporting.jsonl import FORMAT, Interrupted, JsonLines
-from orderledger.exporting.parquet import Parquet
-from orderledger.exporting.source import Source, opened
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import ExportRefused, Extent, MakeWriter, Writer
 
 JSONL, PARQUET = "jsonl", "parquet"
 FORMATS: dict[str, MakeWriter] = {JSONL: JsonLines, "csv": Csv, PARQUET: Parquet, "beancount": Beancount}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from orderledger.exporting.writing import ExportRefused
+from ledger.exporting.writing import ExportRefused
 
 
 def part_of(path: Path) -> Path:

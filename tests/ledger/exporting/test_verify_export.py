@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
+from ledger.exporting.jsonl import FORMAT
 from ledger.leaf import LEAF_FIELDS, leaf_bytes, leaf_hash
 from ledger.proofs.notes import Checkpoint, SigningKey, VerifierKey, signed, unopened
 from ledger.proofs.signer import read_keys
 from ledger.proofs.tree import GrowingTree
 from orderledger.audit import verify_export
-from orderledger.exporting.jsonl import FORMAT
 from sealed_books import NAME, Auditor, Books, lines_of, write_lines
 
 CLEAN, TAMPERED, CANNOT_TELL = 0, 1, 2

@@ -14,9 +14,9 @@ import pyarrow.parquet
 import pytest
 
 from ledger.commands import Recharge
+from ledger.exporting import parquet
+from ledger.exporting.export import FORMATS
 from orderledger.audit import export as command
-from orderledger.exporting import parquet
-from orderledger.exporting.export import FORMATS
 from sealed_books import Books
 
 

@@ -6,11 +6,11 @@ from binascii import unhexlify
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
+from ledger.exporting.events import ExportedEvent
+from ledger.exporting.source import Source
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import ExportRefused, Extent, Writer
 from ledger.leaf import LEAF_FIELDS
-from orderledger.exporting.events import ExportedEvent
-from orderledger.exporting.source import Source
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import ExportRefused, Extent, Writer
 
 ROWS_PER_GROUP = 20_000
 FORMAT = "orderledger-export/parquet/v1"

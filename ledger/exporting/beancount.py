@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import BinaryIO
 
+from ledger.exporting.events import ExportedEvent, legs
+from ledger.exporting.source import Source
+from ledger.exporting.totals import Totals
+from ledger.exporting.writing import Extent, Writer
 from ledger.money import currency, format_amount
 from ledger.postings import ADJUSTMENTS, FUNDING, REVENUE
-from orderledger.exporting.events import ExportedEvent, legs
-from orderledger.exporting.source import Source
-from orderledger.exporting.totals import Totals
-from orderledger.exporting.writing import Extent, Writer
 
 PLATFORM = {
     FUNDING: "Assets:Platform:Funding",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ledger.exporting.events import ExportedEvent, broken, legs
 from ledger.proofs.tree import GrowingTree
-from orderledger.exporting.events import ExportedEvent, broken, legs
 
 
 class Totals:
