@@ -7,7 +7,7 @@ people's tools can read them.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,21 @@ import sqlalchemy as sa
 from api.answering import answer_read
 from api.errors import NotSealed, PathNotFound, PositionNotFound
 from api.routing import Answer, Call, Routes
+from api.schemas import LogExportQuery
+from api.services import Services
 from api.shapes import LogStatusAnswer
+from api.spreadsheets import CSV
 from ledger import log
+from ledger.audit.findings import CannotTell
 from ledger.audit.recording import Verification, latest_verification
 from ledger.clock import rfc3339
+from ledger.errors import ReadUnavailable
+from ledger.exporting.export import ExportStream, Place
 from ledger.proofs import sealing
 from ledger.reading import read
 
 TEXT, BYTES = "text/plain", "application/octet-stream"
+EXPORT_MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": CSV, "beancount": "text/x-beancount"}
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """What was sealed never changes."""
 routes = Routes("log")
@@ -123,6 +130,58 @@ def read_proof(call: Call) -> Answer:
         "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',
     }
     return answer_read(proof.text(), head, headers=headers, media_type=TEXT)
+
+
+@routes.get(
+    "/v1/log/export",
+    permission="log.read",
+    summary="A range of the log as JSON lines that can be verified alone, CSV or Beancount",
+    query=LogExportQuery(),
+    answers={200: None},
+    errors=(422, 503),
+    media_types=tuple(EXPORT_MEDIA_TYPES.values()),
+)
+def export_log(call: Call) -> Answer:
+    """Return the export as it is made; one that breaks off has no end and is no export."""
+    asked = call.query
+    stream = LogExport(call.services, asked["format"], asked.get("first"), asked.get("last"))
+    extent = stream.extent
+    name = f"log-{extent.first}-{extent.last}.{asked['format']}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Accel-Buffering": "no"}
+    return answer_read(stream, extent.head, headers=headers, media_type=EXPORT_MEDIA_TYPES[asked["format"]])
+
+
+class LogExport:
+    """An export on its way to a client, one at a time in each process. Raises ReadUnavailable, ExportRefused."""
+
+    def __init__(self, services: Services, format: str, first: int | None, last: int | None) -> None:
+        if not services.log_exports.acquire(blocking=False):
+            raise ReadUnavailable(reason="another export of the log is being made")
+        self._services = services
+        self._is_open = True
+        try:
+            ends = [None if each is None else Place(position=each) for each in (first, last)]
+            self._stream = ExportStream(services.ledger_settings, format=format, first=ends[0], last=ends[1])
+        except CannotTell as error:
+            services.log_exports.release()
+            raise ReadUnavailable(reason=str(error)) from error
+        except BaseException:
+            services.log_exports.release()
+            raise
+        self.extent = self._stream.extent
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._stream)
+
+    def close(self) -> None:
+        """Let another export begin; the server calls this at the end, also when the client has gone."""
+        if self._is_open:
+            self._is_open = False
+            self._stream.close()
+            self._services.log_exports.release()
 
 
 def _checkpoint(sealed: sealing.Sealed) -> dict[str, Any]:

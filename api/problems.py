@@ -17,6 +17,7 @@ from api.cursors import InvalidCursor
 from ledger import errors
 from ledger.directory import errors as directory
 from ledger.errors import LedgerError
+from ledger.exporting.writing import ExportRefused
 from ledger.money import Currency, format_amount
 from ledger.money import currency as known_currency
 
@@ -63,6 +64,7 @@ CATALOGUE: dict[type[LedgerError], Entry] = {
     requests.TooManyTries: Entry(429, "Too many tries", "Wait as long as Retry-After says.", retryable=True),
     requests.Forbidden: Entry(403, "Not permitted", "Use a principal whose role has the permission."),
     requests.PathNotFound: Entry(404, "Not found", "See /openapi.json for the paths."),
+    ExportRefused: Entry(422, "Not to be exported", "Read the detail; name a range that the log has."),
     requests.NotSealed: Entry(
         404,
         "Not sealed yet",

@@ -290,6 +290,10 @@ class TransactionsQuery(PageQuery):
     sort = fields.String(load_default="newest", validate=lambda word: one_of(word, ("newest", "oldest")))
 
 
+LOG_EXPORT_FORMATS = ("jsonl", "csv", "beancount")
+"""Formats that can be sent while they are made."""
+
+
 class EventsQuery(StrictSchema):
     """Read the log on from a position."""
 
@@ -298,6 +302,14 @@ class EventsQuery(StrictSchema):
     type = fields.String()
     customer_id = Token(40)
     format = fields.String(validate=lambda word: one_of(word, ("json", "ndjson", "cloudevents")))
+
+
+class LogExportQuery(StrictSchema):
+    """A range of the log, and the format."""
+
+    first = QueryNumber(1, POSITION_MAX, data_key="from")
+    last = QueryNumber(1, POSITION_MAX, data_key="to")
+    format = fields.String(load_default="jsonl", validate=lambda word: one_of(word, LOG_EXPORT_FORMATS))
 
 
 def one_of(word: str, words: Iterable[str]) -> None:

@@ -45,6 +45,8 @@ from projections.wake import Waker
 REMEMBER_S = 1.0
 """How long keys and prices are remembered between requests."""
 PRODUCTS_MAX = 100_000
+LOG_EXPORTS_MAX = 1
+"""Exports of the log that are made at a time in one process."""
 WORKBOOKS_MAX = 1
 """XLSX exports that are made at a time in one process: they take its processor from everybody else."""
 REPLAYS_MAX = 1
@@ -93,6 +95,7 @@ class Services:
         self.metrics = Metrics()
         self.workbooks = threading.BoundedSemaphore(WORKBOOKS_MAX)
         self.replays = threading.BoundedSemaphore(REPLAYS_MAX)
+        self.log_exports = threading.BoundedSemaphore(LOG_EXPORTS_MAX)
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
         self._terms = Remembered(self._read_terms, remember_s=REMEMBER_S, entries_max=PRODUCTS_MAX)

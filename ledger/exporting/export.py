@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,6 +89,47 @@ def export_to_file(
             return _begun(source, file, format, extent, progress)
 
 
+class ExportStream:
+    """An export piece by piece, for whoever takes it as it comes. Raises CannotTell, ExportRefused.
+
+    `close` lets go of the log, also before the end; until then a connection is in use.
+    """
+
+    def __init__(self, settings: LedgerSettings, *, format: str, first: Place | None, last: Place | None) -> None:
+        with ExitStack() as stack:
+            source = stack.enter_context(opened(settings))
+            self.extent = _extent(source, first, last)
+            self._pieces = self._run(source, format)
+            self._open = stack.pop_all()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._pieces.close()
+        self._open.close()
+
+    def _run(self, source: Source, format: str) -> Generator[bytes, None, None]:
+        out = BytesIO()
+
+        def taken() -> bytes:
+            piece = out.getvalue()
+            out.seek(0)
+            out.truncate()
+            return piece
+
+        totals = Totals(source.tree_to(self.extent.first - 1))
+        with closing(FORMATS[format](out, source)) as writer:
+            writer.begin(self.extent)
+            yield taken()
+            for _ in _steps(source, writer, self.extent, totals):
+                yield taken()
+
+
 def _begun(source: Source, out: BinaryIO, format: str, extent: Extent, progress: Progress) -> Exported:
     totals = Totals(source.tree_to(extent.first - 1))
     with closing(FORMATS[format](out, source)) as writer:
@@ -98,12 +140,8 @@ def _begun(source: Source, out: BinaryIO, format: str, extent: Extent, progress:
 def _written(source: Source, writer: Writer, extent: Extent, totals: Totals, progress: Progress) -> Exported:
     total = extent.last - extent.first + 1
     progress(totals.events, total)
-    for page in source.pages(totals.position + 1, extent.last):
-        totals.take(page)
-        writer.take(page)
-        progress(totals.events, total)
-    totals.ensure_position(extent.last)
-    writer.end(totals)
+    for done in _steps(source, writer, extent, totals):
+        progress(done, total)
     return Exported(
         first=extent.first,
         last=extent.last,
@@ -111,6 +149,17 @@ def _written(source: Source, writer: Writer, extent: Extent, totals: Totals, pro
         events=totals.events,
         root=totals.tree.root().hex(),
     )
+
+
+def _steps(source: Source, writer: Writer, extent: Extent, totals: Totals) -> Iterator[int]:
+    """Write page by page what is still to be written, and yield how many events are; at last the end."""
+    for page in source.pages(totals.position + 1, extent.last):
+        totals.take(page)
+        writer.take(page)
+        yield totals.events
+    totals.ensure_position(extent.last)
+    writer.end(totals)
+    yield totals.events
 
 
 def _resumed(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.log import LogExport
 from ledger.audit.findings import Report
 from ledger.audit.recording import record
+from ledger.exporting.export import Place, export_to_file
 from ledger.leaf import leaf_fields, leaf_hash
 from ledger.proofs.notes import Checkpoint, EventProof, SigningKey, VerifierKey, opened
 from ledger.proofs.sealing import Sealed, seal
 from ledger.proofs.signer import Signer, read_keys, write_key
 from ledger.proofs.tree import GrowingTree, is_included, whole_root
+from orderledger.audit import verify_export
 from till import Till
 
 KEY_NAME = "ledger.test/v1/log"
@@ -218,3 +224,80 @@ def test_the_status_tells_of_checkpoint_lag_and_verification(sqlite_till: Till, 
     wanted = {"status": "tampered", "events": 3, "first_bad_position": 2, "finding": "为什么", "seconds": 2}
     assert {name: value for name, value in after["verification"].items() if name != "finished_at"} == wanted
     assert sqlite_till.as_customer("proofs.read").ask("GET", "log/status").status_code == 403
+
+
+def test_an_export_is_verified_alone_by_the_file_that_auditors_get(
+    till: Till, key_file: Path, verifier: VerifierKey, tmp_path: Path
+) -> None:
+    till.recharge()
+    till.place()
+    sealed(till, key_file)
+    answer = till.get("log/export")
+    (tmp_path / "log.jsonl").write_bytes(answer.data)
+    program = verify_export.__file__
+    assert program is not None
+
+    command = [sys.executable, "-I", program, str(tmp_path / "log.jsonl"), "--key", str(verifier)]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (answer.mimetype, answer.headers["Content-Disposition"]) == (
+        "application/x-ndjson",
+        'attachment; filename="log-1-3.jsonl"',
+    )
+    assert (verified.returncode, verified.stdout) == (0, "clean: 3 events; positions 1 to 3 are signed for\n")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "beancount"])
+def test_an_export_over_http_is_the_one_of_the_command_line(till: Till, tmp_path: Path, form: str) -> None:
+    till.recharge()
+    for _ in range(4):
+        till.deduct("0.10")
+    path = tmp_path / "file"
+    settings = till.front.services.ledger_settings
+    export_to_file(settings, path, format=form, first=Place(position=2), last=Place(position=5))
+
+    sent = till.get(f"log/export?format={form}&from=2&to=5")
+
+    made_at = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+    assert sent.status_code == 200 and sent.headers["Ledger-Position"] == "6"
+    wanted = path.read_bytes()
+    assert made_at.sub(b"", sent.data) == made_at.sub(b"", wanted)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("from=9", "export-refused"),
+        ("from=2&to=1", "export-refused"),
+        ("to=99", "export-refused"),
+        ("from=0", "invalid-fields"),
+        ("from=x", "invalid-fields"),
+        ("format=parquet", "invalid-fields"),
+        ("format=xml", "invalid-fields"),
+        ("other=1", "invalid-fields"),
+    ],
+)
+def test_a_range_that_is_none_is_refused_and_the_next_export_can_begin(
+    sqlite_till: Till, query: str, code: str
+) -> None:
+    sqlite_till.recharge()
+
+    refused = sqlite_till.get(f"log/export?{query}")
+
+    assert (refused.status_code, refused.json["code"]) == (422, code)
+    assert sqlite_till.get("log/export").status_code == 200
+
+
+def test_one_export_at_a_time_is_made_and_one_that_is_given_up_lets_the_next_begin(sqlite_till: Till) -> None:
+    sqlite_till.recharge()
+    services = sqlite_till.front.services
+    first = LogExport(services, "jsonl", None, None)
+    next(first)
+
+    headers = {"Authorization": f"Bearer {sqlite_till.front.secret}"}
+    busy = sqlite_till.front.app.test_client().get("/v1/log/export", headers=headers)
+    first.close()
+    first.close()
+
+    assert (busy.status_code, busy.json["code"]) == (503, "unavailable")
+    assert sqlite_till.get("log/export").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +87,21 @@ def test_a_customer_takes_the_proof_of_an_own_order_home(console: Console, windo
     event = proven(downloaded(page, "#timeline li:first-child button"), console.verifier)
 
     assert (event["order_id"], event["type"], event["account_id"]) == (order, "order.placed", customer)
+
+
+def test_an_auditor_takes_the_whole_log_home(console: Console, window: Open) -> None:
+    customer = console.admin.post("/v1/customers", {"name": "出口 Export"}).body["id"]
+    assert console.admin.post(f"/v1/customers/{customer}/recharges", {"amount": "1.00"}, key="proof-4").status == 201
+    auditor = window()
+    page = auditor.log_in("auditor")
+    auditor.go("/proofs")
+
+    lines = downloaded(page, "#export button").splitlines()
+    expect(page.locator("#said")).to_contain_text("The export is saved.")
+    page.fill("#export [name=from]", "999999999")
+    page.click("#export button")
+    expect(page.locator("#said")).to_contain_text("the log ends at position")
+
+    trailer = json.loads(lines[-1])["trailer"]
+    assert trailer["events"] == trailer["to"] >= 2
+    assert any(customer in line for line in lines)

@@ -3,17 +3,37 @@
 import { Problem } from "./api.js";
 import { el, say } from "./dom.js";
 
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  el("a", { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
+
 export async function download(path, name) {
   try {
     const answer = await fetch(path);
     if (!answer.ok) throw new Problem(await answer.json());
-    const url = URL.createObjectURL(await answer.blob());
-    el("a", { href: url, download: name }).click();
-    URL.revokeObjectURL(url);
+    save(await answer.blob(), name);
     say("");
   } catch (problem) {
     say(problem.message, "danger");
   }
+}
+
+// A long answer line by line: `tell` hears how many lines have come, and the file is saved once it is whole.
+export async function downloadLines(path, name, tell) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Problem(await answer.json());
+  const pieces = [], reader = answer.body.getReader();
+  let lines = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    for (let at = value.indexOf(10); at >= 0; at = value.indexOf(10, at + 1)) lines += 1;
+    tell(lines, Number(answer.headers.get("Ledger-Position")));
+  }
+  save(new Blob(pieces), name);
 }
 
 export function proofButton(position, label) {
