@@ -68,8 +68,8 @@ def complete(environment: Mapping[str, str], *, data: str | None = None) -> dict
     return completed
 
 
-def makes_signing_key(environment: Mapping[str, str]) -> bool:
-    """Say whether the log is the embedded one and no key is named: then there is one in the data directory."""
+def has_own_signing_key(environment: Mapping[str, str]) -> bool:
+    """Say whether the log is the embedded one and no key is named: then the key in the data directory is this log's."""
     return not environment.get(SIGNING_KEY) and not environment.get(PREFIX + "DATABASE_URL")
 
 
@@ -78,14 +78,19 @@ def uses_embedded_redis(environment: Mapping[str, str]) -> bool:
     return not environment.get(PREFIX + "REDIS_URL")
 
 
-def prepare(environment: Mapping[str, str], *, data: str | None = None) -> dict[str, str]:
-    """Make the data directory with its secrets, and return the completed environment."""
+def prepare(
+    environment: Mapping[str, str], *, data: str | None = None, makes_signing_key: bool = False
+) -> dict[str, str]:
+    """Make the data directory with its secrets, and return the completed environment.
+
+    A signing key is made for the embedded log, and on request: who only looks after another log's schema gets none.
+    """
     completed = complete(environment, data=data)
     directory = Path(completed[PREFIX + "DATA"])
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not completed.get(PREFIX + "SECRET_KEY"):
         _make_secret(directory / SECRET_FILE)
-    if makes_signing_key(environment):
+    if (makes_signing_key and not environment.get(SIGNING_KEY)) or has_own_signing_key(environment):
         _make_signing_key(Path(completed[SIGNING_KEY]))
     return complete(completed)
 

@@ -52,7 +52,7 @@ def up(
         # On one's own machine there is no HTTPS, and nobody in between.
         wanted.setdefault(PREFIX + "SESSION_COOKIE_SECURE", "false")
     brings_redis = uses_embedded_redis(wanted)
-    completed = prepare(wanted, data=data)
+    completed = prepare(wanted, data=data, makes_signing_key=True)
     settings = ApiSettings.from_environment(completed)
     completed[PREFIX + "PORT"] = str(settings.port or _free_port(settings.host))
     with ExitStack() as stack:

@@ -16,8 +16,7 @@ class ProofSettings:
         text,
         "",
         "file of the key that signs checkpoints; what it signed last stands beside it, under the same name with .state; "
-        "default: signing-key in the data directory, made on the first start when no database is named; without the file "
-        "nothing is sealed",
+        "default: signing-key in the data directory, made by `up` on its first start; without the file nothing is sealed",
     )
     seal_interval_s: float = setting(
         "SEAL_INTERVAL_S",

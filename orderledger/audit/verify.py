@@ -130,9 +130,9 @@ def _kept(file: Path, keys: Sequence[VerifierKey]) -> Kept:
 
 def _own_key_file() -> Path | None:
     """Return the file of the key that signs this log, where it is known to be of this log and no other."""
-    from orderledger.surroundings import SIGNING_KEY, makes_signing_key
+    from orderledger.surroundings import SIGNING_KEY, has_own_signing_key
 
-    if not os.environ.get(SIGNING_KEY) and not makes_signing_key(os.environ):
+    if not os.environ.get(SIGNING_KEY) and not has_own_signing_key(os.environ):
         return None
     path = Path(environment()[SIGNING_KEY])
     return path if path.exists() else None
