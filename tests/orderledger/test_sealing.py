@@ -21,6 +21,7 @@ from ledger.proofs.settings import ProofSettings
 from ledger.proofs.signer import Signer, SigningRefused, add_key, write_key
 from ledger.settings import LedgerSettings
 from orderledger.sealing import Publisher, PublishingFailed, Sealer, deliver_to, sealing_parts
+from orderledger.surroundings import prepare
 from submissions import Desk
 
 
@@ -214,3 +215,28 @@ def endpoint(status: int) -> Iterator[tuple[str, list[bytes]]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("more", "by_up", "is_made"),
+    [
+        ({}, False, True),
+        ({}, True, True),
+        ({"ORDERLEDGER_DATABASE_URL": "sqlite:///elsewhere"}, False, False),
+        ({"ORDERLEDGER_DATABASE_URL": "sqlite:///elsewhere"}, True, True),
+        ({"ORDERLEDGER_SIGNING_KEY_FILE": "/nowhere/key"}, True, False),
+    ],
+)
+def test_a_key_is_made_for_the_embedded_log_and_by_up_and_never_beside_one_that_is_named(
+    tmp_path: Path, more: dict[str, str], by_up: bool, is_made: bool
+) -> None:
+    environment = {"ORDERLEDGER_DATA": str(tmp_path / "data"), **more}
+
+    first = prepare(environment, makes_signing_key=by_up)
+    key = tmp_path / "data" / "signing-key"
+    content = key.read_text() if key.exists() else None
+    second = prepare(environment, makes_signing_key=by_up)
+
+    assert (content is not None) == is_made
+    assert first["ORDERLEDGER_SIGNING_KEY_FILE"] == second["ORDERLEDGER_SIGNING_KEY_FILE"]
+    assert content is None or key.read_text() == content, "a key is never replaced"
