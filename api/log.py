@@ -174,7 +174,11 @@ class LogExport:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._stream)
+        try:
+            return next(self._stream)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let another export begin; the server calls this at the end, also when the client has gone."""

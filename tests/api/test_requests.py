@@ -40,6 +40,7 @@ def with_body() -> list[Route]:
 
 def address(route: Route, till: Till) -> str:
     path = route.path.replace("<token:customer_id>", till.customer_id).replace("<position:position>", "2")
+    path = path.replace("<level:level>", "0").replace("<tile:place>", "000.p/1")
     return re.sub(r"<[^>]+>", "absent", path)
 
 

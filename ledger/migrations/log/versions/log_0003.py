@@ -16,25 +16,27 @@ def upgrade() -> None:
     note = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
     op.create_table(
         "tree_hashes",
-        sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("hash", digest, nullable=False),
+        sa.Column(
+            "level", sa.SmallInteger, primary_key=True, autoincrement=False, comment="1: of 256 events, 2: of 65,536 …"
+        ),
+        sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False, comment="counted from 0"),
+        sa.Column("hash", digest, nullable=False, comment="root of the 256 entries below"),
     )
     op.create_table(
         "checkpoints",
-        sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False, comment="events that it covers"),
         sa.Column("root", digest, nullable=False),
-        sa.Column("note", note, nullable=False),
+        sa.Column("note", note, nullable=False, comment="as it was signed"),
         sa.Column("sealed_at_us", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "verifications",
         sa.Column("finished_at_us", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("status", token, nullable=False),
+        sa.Column("status", token, nullable=False, comment="clean, tampered, cannot tell"),
         sa.Column("events", sa.BigInteger, nullable=False),
         sa.Column("first_bad_position", sa.BigInteger),
         sa.Column("finding", note),
-        sa.Column("seconds", sa.Integer, nullable=False),
+        sa.Column("seconds", sa.Integer, nullable=False, comment="rounded up"),
     )
     connection = op.get_bind()
     for table in TABLES:
