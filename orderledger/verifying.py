@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from ledger.settings import read_settings
 from workers.sweeper import Part
 
 LOOK_INTERVAL_S = 10.0
+RETRY_S = 600.0
 NICENESS = 10
 _COMMAND = [sys.executable, "-m", "orderledger", "audit", "verify", "--record", "--json", "--workers", "1"]
 _STOP_S_MAX = 5.0
@@ -33,6 +35,7 @@ class Verifier:
         self._environment = environment
         self._engine = engine
         self._interval_us = int(read_settings(ProofSettings, environment).verify_interval_s * 1_000_000)
+        self._not_before_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +50,10 @@ class Verifier:
                 return
             self._tell(self._process.returncode)
             self._process = None
-        if self._interval_us and read(self._engine, self._is_due):
+        now_s = time.monotonic()
+        if self._interval_us and now_s >= self._not_before_s and read(self._engine, self._is_due):
+            # One that ends without an outcome is not begun again at once.
+            self._not_before_s = now_s + min(RETRY_S, self._interval_us / 1_000_000)
             self._process = subprocess.Popen(
                 ["nice", "-n", str(NICENESS), *_COMMAND],
                 env={**os.environ, **self._environment},

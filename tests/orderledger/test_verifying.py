@@ -88,3 +88,18 @@ def test_a_verification_that_runs_ends_with_maintenance(desk: Desk, ledger_url: 
     verifier.close()
 
     assert time.monotonic() - began_s < 5
+
+
+def test_a_verification_that_ends_without_an_outcome_is_not_begun_again_at_once(desk: Desk) -> None:
+    desk.open()
+    unreadable = {"ORDERLEDGER_DATABASE_URL": "sqlite:////nowhere/at/all", "ORDERLEDGER_VERIFY_INTERVAL_S": "3600"}
+    verifier = Verifier(unreadable, desk.engine)
+    verifier.look()
+    process = verifier._process
+    assert process is not None and process.wait(WAIT_S) != 0
+
+    for _ in range(3):
+        verifier.look()
+
+    assert verifier._process is None
+    assert recorded(desk) is None
