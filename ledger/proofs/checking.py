@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ledger import schema
 from ledger.audit.findings import CannotTell, Finding
-from ledger.proofs.notes import BadNote, Checkpoint, VerifierKey, opened, unopened
+from ledger.proofs.notes import BadNote, Checkpoint, NotSigned, VerifierKey, opened, unopened
 from ledger.proofs.sealing import Sealed, sealed_from
 from ledger.proofs.tree import TILE_HEIGHT, TILE_WIDTH, GrowingTree, whole_root
 
@@ -39,7 +39,9 @@ class SignedFor:
     def __init__(self, kept: Sequence[Kept], keys: Sequence[VerifierKey]) -> None:
         self._keys = keys
         self._wanted: list[Kept] = [each for each in kept if each.checkpoint.size > 0]
+        self._wrong_note: Finding | None = None
         self._unsigned: Finding | None = None
+        self._signed = 0
         self._sealed = 0
         self.checkpoints = 0
 
@@ -84,27 +86,37 @@ class SignedFor:
         """Return the first position where the log, whose roots of each 256 events are `blocks`, is another one."""
         # Checkpoints are closer together than hashes, as a rule.
         changed = self._wrong_root(connection, head, blocks) or self._wrong_hash(connection, head, blocks)
-        found = (self._unsigned, self.too_long_for(head), changed)
+        found = (self._wrong_note, self._unsigned, self.too_long_for(head), changed)
         return min((each for each in found if each is not None), key=lambda each: each.position, default=None)
 
     def _take(self, sealed: Sealed) -> None:
         self.checkpoints += 1
         words = f"{STORED} of {sealed.size} events"
-        # Nothing vouches for what came after the checkpoint before.
-        position = self._sealed + 1
+        # Nothing vouches for what came after the last one that is signed.
+        position = self._signed + 1
         self._sealed = max(1, sealed.size)
         try:
-            text = opened(sealed.note, self._keys) if self._keys else unopened(sealed.note)
-            checkpoint = Checkpoint.parse(text)
+            checkpoint = Checkpoint.parse(self._opened(sealed, words, position))
         except BadNote as error:
-            self._note(Finding(position, f"{words}: {error}"))
+            self._wrong_note = self._wrong_note or Finding(position, f"{words}: {error}")
             return
         if (checkpoint.size, checkpoint.root) != (sealed.size, sealed.root):
-            self._note(Finding(position, f"{words} is stored with another size or root than it was signed for"))
+            says = f"{words} is stored with another size or root than it was signed for"
+            self._wrong_note = self._wrong_note or Finding(position, says)
         self._wanted.append(Kept(checkpoint, STORED))
 
-    def _note(self, finding: Finding) -> None:
-        self._unsigned = self._unsigned or finding
+    def _opened(self, sealed: Sealed, words: str, position: int) -> str:
+        """Return what was signed. One that is signed vouches for those before it, whoever signed them: keys change."""
+        if not self._keys:
+            return unopened(sealed.note)
+        try:
+            text = opened(sealed.note, self._keys)
+        except NotSigned as error:
+            says = f"{words}, and what came after it: {error}; if the key was changed, name the new one as well"
+            self._unsigned = self._unsigned or Finding(position, says)
+            return unopened(sealed.note)
+        self._signed, self._unsigned = self._sealed, None
+        return text
 
     def _wrong_root(self, connection: sa.Connection, head: int, blocks: Sequence[bytes]) -> Finding | None:
         tree, right_up_to = GrowingTree(), 0

@@ -37,6 +37,13 @@ class BadNote(LedgerError):
     problem: str
 
 
+@dataclass(eq=False, kw_only=True)
+class NotSigned(BadNote):
+    """None of the keys that one knows has signed a note."""
+
+    problem: str = "none of the keys has signed this note"
+
+
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """What an auditor keeps: a name and a public key."""
@@ -183,7 +190,7 @@ def unopened(note: str) -> str:
 
 
 def opened(note: str, keys: Sequence[VerifierKey]) -> str:
-    """Return the text of a note that one of the keys has signed. Raises BadNote for any other."""
+    """Return the text of a note that one of the keys has signed. Raises NotSigned, BadNote."""
     text, blank, signatures = note.rpartition("\n\n")
     lines = signatures.split("\n")
     if not blank or lines[-1] != "" or not 1 <= len(lines) - 1 <= SIGNATURES_MAX:
@@ -206,7 +213,7 @@ def opened(note: str, keys: Sequence[VerifierKey]) -> str:
                 raise BadNote(problem=f"the signature of {name} is not of this text")
             is_signed = True
     if not is_signed:
-        raise BadNote(problem="none of the keys has signed this note")
+        raise NotSigned()
     return text
 
 

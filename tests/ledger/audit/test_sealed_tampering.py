@@ -15,7 +15,7 @@ from ledger.ids import new_id
 from ledger.proofs.checking import Kept
 from ledger.proofs.notes import Checkpoint, SigningKey, VerifierKey, signed
 from ledger.proofs.sealing import Sealed, seal
-from ledger.proofs.signer import Signer, read_keys, remembered, write_key
+from ledger.proofs.signer import Signer, add_key, read_keys, remembered, write_key
 from ledger.proofs.tree import GrowingTree
 from root import Root
 from submissions import Desk
@@ -305,3 +305,26 @@ def _grow(desk: Desk, events: int) -> None:
 def _rows(root: Root, table: sa.Table) -> list[dict[str, Any]]:
     with root.engine.connect() as connection:
         return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+
+
+def test_after_a_change_of_keys_the_newest_checkpoint_vouches_for_those_before(sealing: Sealing, desk: Desk) -> None:
+    (old,) = sealing.keys
+    new = add_key(sealing.key_file)
+    desk.open(recharged_minor=7)
+    both = sealing.seal_as(sealing.key_file)
+    sealing.key_file.write_text(f"{new}\n")
+    assert both is not None
+    # The newest is signed by both, those before by the old key alone.
+    assert sealing.root.verify(keys=[new.verifier]).status == "clean"
+    assert sealing.root.verify(keys=[old]).status == "clean"
+
+    desk.open(recharged_minor=7)
+    alone = sealing.seal_as(sealing.key_file)
+    assert alone is not None
+    assert sealing.root.verify(keys=[new.verifier]).status == "clean"
+    assert sealing.root.verify(keys=[old, new.verifier]).status == "clean"
+    report = sealing.root.verify(keys=[old])
+    assert (report.status, report.first_bad_position) == ("tampered", both.size + 1)
+    assert "if the key was changed" in str(report.finding)
+    sealing.root.change(3, sealed=True, actor="key:forged")
+    assert sealing.root.verify(keys=[new.verifier]).first_bad_position == 1
