@@ -43,7 +43,7 @@ EXIT_CODES = {"clean": 0, "tampered": 1, "cannot tell": 2}
     "keys",
     metavar="KEY",
     multiple=True,
-    help="Verifier key, or a file with keys, that every checkpoint must be signed by. "
+    help="Verifier key, or a file with keys, that the newest checkpoint must be signed by. "
     "[default: that of the signing key file, where the log is]",
 )
 @click.option("--read-models", is_flag=True, help="Compare the read models with a replay too, each at its position.")
