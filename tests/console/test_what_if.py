@@ -50,7 +50,7 @@ def test_a_level_and_a_price_that_would_have_been_others(console: Console, windo
     expect(row).to_contain_text("91.00 CNY")
     expect(page.locator("#sums")).to_contain_text("9.00 CNY → 100.00 CNY (91.00 CNY)")
     expect(page.locator("#bars")).to_contain_text("−91.00 CNY")
-    assert looked_at(auditor, "/what-if") == []
+    assert looked_at(auditor, "/what-if", language) == []
     page.fill("#rules [data-name=unit_price]", "13")
     page.click("#what-if [type=submit]")
     expect(row.locator("td").last).to_have_text("1")
