@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -42,7 +43,9 @@ class Served:
         sent = {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = json.dumps(body) if body is not None and not hasattr(body, "__next__") else body
-        connection.request(method, path, content, sent, encode_chunked=hasattr(body, "__next__"))
+        # A server that refuses a body answers, and may close, before all of it was sent.
+        with contextlib.suppress(BrokenPipeError):
+            connection.request(method, path, content, sent, encode_chunked=hasattr(body, "__next__"))
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -98,7 +101,8 @@ def test_a_chunked_stream_of_commands_is_answered(served: Served) -> None:
 
 def test_a_chunked_body_that_is_too_large_is_refused(served: Served) -> None:
     customer_id = served.customer()
-    pieces = (b" " * 65_536 for _ in range(32))
+    # Just above the limit, so that nearly all is sent when the answer comes.
+    pieces = (b" " * 65_536 for _ in range(17))
 
     status, problem = served.ask("POST", f"/v1/customers/{customer_id}/recharges", pieces, Idempotency_Key="k")
 
