@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderledger.audit.common import audit_settings, microseconds, progress_bar
+from orderledger.audit.opening import audit_settings
+from orderledger.audit.places import microseconds
+from orderledger.audit.printing import progress_bar
 
 if TYPE_CHECKING:
     from ledger.exporting.export import Exported, Place

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from orderledger.audit.common import audit_engine, environment
+from orderledger.audit.opening import audit_engine, environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderledger.audit.common import (
-    PLACE,
-    Place,
-    amount,
-    audit_settings,
-    last_position,
-    microseconds,
-    print_csv,
-    print_table,
-    progress_bar,
-)
+from orderledger.audit.opening import audit_settings
+from orderledger.audit.places import PLACE, Place, last_position, microseconds
+from orderledger.audit.printing import amount, print_csv, print_table, progress_bar
 from orderledger.audit.replay_diff import DIFF_COLUMNS, diff_document, diff_rows, print_diff
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderledger.audit.common import amount, print_table
+from orderledger.audit.printing import amount, print_table
 
 if TYPE_CHECKING:
     from ledger.audit.changes import AccountChange, Changes, Moved, OrderChange

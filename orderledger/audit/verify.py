@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderledger.audit.common import audit_engine, audit_settings, environment, progress_bar
+from orderledger.audit.opening import audit_engine, audit_settings, environment
+from orderledger.audit.printing import progress_bar
 from orderledger.audit.proofs import verifier_keys
 
 if TYPE_CHECKING:

@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderledger.audit.common import (
-    PLACE,
-    Place,
-    audit_settings,
-    first_position,
-    last_position,
-    print_csv,
-    print_table,
-    progress_bar,
-)
+from orderledger.audit.opening import audit_settings
+from orderledger.audit.places import PLACE, Place, first_position, last_position
+from orderledger.audit.printing import print_csv, print_table, progress_bar
 
 if TYPE_CHECKING:
     from ledger.audit.repricing import Repricing
