@@ -9,10 +9,10 @@ PYTEST_WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 
-.PHONY: help install servers run test campaign check lint format pictures bench clean
+.PHONY: help install servers run test test-ha campaign check lint format pictures bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed ## virtual environment in .venv with the package and its extras
 
@@ -29,6 +29,10 @@ run: install ## the whole service on the embedded default, with demo data; Ctrl-
 test: install servers ## every check and every test, on private servers
 	@$(MAKE) --no-print-directory lint || { echo "the checks failed, see above; the tests:" >&2; failed=1; }; \
 	$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGUMENTS) && exit $${failed:-0}
+
+test-ha: install ## clusters, replicas and failovers on private servers; prints what was lost and how long it took
+	@scripts/install-servers ha
+	@$(BIN)/pytest -p no:xdist -m ha tests/ha $(PYTEST_ARGUMENTS)
 
 campaign: install servers ## the scenarios with a longer load, for a quarter of an hour or so
 	@LOAD_COMMANDS=20000 $(BIN)/pytest tests/scenarios $(PYTEST_ARGUMENTS)
