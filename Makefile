@@ -35,7 +35,7 @@ test-ha: install ## clusters, replicas and failovers on private servers; prints 
 	@$(BIN)/pytest -p no:xdist -m ha tests/ha $(PYTEST_ARGUMENTS)
 
 campaign: install servers ## the scenarios with a longer load, for a quarter of an hour or so
-	@LOAD_COMMANDS=20000 $(BIN)/pytest tests/scenarios $(PYTEST_ARGUMENTS)
+	@LOAD_COMMANDS=20000 OVERLOAD_S=60 $(BIN)/pytest tests/scenarios $(PYTEST_ARGUMENTS)
 
 check: lint ## format, lint, types, import contracts, documentation
 	@$(BIN)/pytest -q -m docs -p no:xdist

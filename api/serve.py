@@ -1,11 +1,13 @@
 """Serve the API by granian.
 
-Threads must outnumber the requests in flight: the more of them wait, the more commands share a commit.
+Threads must outnumber the requests in flight: the more of them wait, the more commands share a commit. More threads than
+requests are worked on (api.admission) wait for their turn, or refuse.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 
@@ -18,6 +20,14 @@ from api.settings import ApiSettings
 
 BACKLOG = 1_024
 HEADER_READ_TIMEOUT_MS = 10_000
+REFUSERS = 4
+"""Threads that are left to refuse while all others work or wait for their turn: few, since each takes the interpreter
+from the commit that everybody waits for.
+"""
+IDLE_THREAD_S = 10
+"""After a rush, how long threads without work are kept."""
+OTHER_FILES = 256
+"""Open files besides the clients' connections: databases, Redis, logs."""
 
 
 def serve(host: str, port: int, workers: int) -> int:
@@ -31,8 +41,10 @@ def serve(host: str, port: int, workers: int) -> int:
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         workers=workers,
-        blocking_threads=settings.api_threads,
+        blocking_threads=settings.api_threads + settings.api_queue_max + REFUSERS,
+        blocking_threads_idle_timeout=IDLE_THREAD_S,
         backlog=BACKLOG,
+        backpressure=_connections_max(settings.api_connections_max),
         respawn_failed_workers=True,
         workers_kill_timeout=settings.drain_s,
         log_access=False,
@@ -47,6 +59,15 @@ def serve(host: str, port: int, workers: int) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     server.serve()
     return 0
+
+
+def _connections_max(wanted: int) -> int:
+    """Return how many connections fit, after asking for as many open files as we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    files = max(soft, needed if hard == resource.RLIM_INFINITY else min(needed, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(1, min(wanted, files - OTHER_FILES))
 
 
 def _free_port(host: str) -> int:

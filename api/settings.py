@@ -38,6 +38,21 @@ class ApiSettings:
     )
     api_workers: int = setting("API_WORKERS", integer(1, 64), 1, "processes of the API server")
     api_threads: int = setting("API_THREADS", integer(1, 1_000), 64, "requests one API process works on at a time")
+    api_queue_max: int = setting(
+        "API_QUEUE_MAX",
+        integer(0, 10_000),
+        256,
+        "requests that may wait in one API process for their turn; more are refused at once",
+    )
+    api_queue_wait_s: float = setting(
+        "API_QUEUE_WAIT_S", seconds(0, 10), 1.0, "longest wait of a request for its turn, in seconds"
+    )
+    api_connections_max: int = setting(
+        "API_CONNECTIONS_MAX",
+        integer(1, 100_000),
+        4_096,
+        "connections one API process keeps open; more wait until it accepts them",
+    )
     drain_s: int = setting("DRAIN_S", integer(1, 600), 15, "longest wait for requests in flight at a stop, in seconds")
     request_bytes_max: int = setting(
         "REQUEST_BYTES_MAX", integer(1_024, 1 << 30), 1 << 20, "largest request body, in bytes"

@@ -17,6 +17,7 @@ from flask import Flask
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+from api.admission import Admission
 from api.application import close, create_app
 from api.settings import ApiSettings
 
@@ -32,9 +33,12 @@ def app() -> Flask:
     made = create_app(os.environ)
     # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
-    drain_s = ApiSettings.from_environment(os.environ).drain_s
-    made.wsgi_app = _with_ended_bodies(made.wsgi_app)  # type: ignore[method-assign, assignment]
-    threading.Thread(target=_end_with_parent, args=(os.getppid(), drain_s), name="parent-watch", daemon=True).start()
+    settings = ApiSettings.from_environment(os.environ)
+    admission = Admission(_with_ended_bodies(made.wsgi_app), made.extensions["services"], settings)
+    made.wsgi_app = admission  # type: ignore[method-assign, assignment]
+    threading.Thread(
+        target=_end_with_parent, args=(os.getppid(), settings.drain_s), name="parent-watch", daemon=True
+    ).start()
     return made
 
 

@@ -34,6 +34,14 @@ class Answer:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Open files and threads."""
+
+    files: int
+    threads: int
+
+
 class Client:
     """A machine client of the API; thread-safe."""
 
@@ -131,6 +139,12 @@ class Service:
                 continue
         process.wait()
 
+    def use(self, name: str) -> Use:
+        """Return what a role's process and all its children have open."""
+        process = self._processes[name]
+        use = [_use(pid) for pid in [*_descendants(process.pid), process.pid]]
+        return Use(sum(each.files for each in use), sum(each.threads for each in use))
+
     def stop(self) -> dict[str, int]:
         """Stop every role with SIGTERM and return their exit codes."""
         self._stopping.set()
@@ -198,6 +212,13 @@ def _descendants(pid: int) -> list[int]:
         found += below
         waiting += below
     return found
+
+
+def _use(pid: int) -> Use:
+    try:
+        return Use(*(sum(1 for _ in Path(f"/proc/{pid}/{what}").iterdir()) for what in ("fd", "task")))
+    except FileNotFoundError:
+        return Use(0, 0)
 
 
 def _free_port() -> int:
