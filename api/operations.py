@@ -16,6 +16,7 @@ from api.routing import Answer, Call, Routes
 from api.services import Services
 from api.shapes import Shown
 from ledger.clock import rfc3339
+from ledger.safety.checks import BAD, GOOD, WARNING
 from projections.jobs import queue_name
 from projections.redis_clients import reading
 from projections.wake import TARGETS
@@ -58,7 +59,7 @@ class FindingAnswer(Shown):
     """What a check found: good, a warning or bad, and how to mend it."""
 
     check = fields.String()
-    state = fields.String(metadata={"enum": [doctor.GOOD, doctor.WARNING, doctor.BAD]})
+    state = fields.String(metadata={"enum": [GOOD, WARNING, BAD]})
     finding = fields.String()
     mend = fields.String()
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 from api.admission import Admission
 from api.application import close, create_app
+from api.safe_settings import findings_of_settings
 from api.settings import ApiSettings
+from ledger.errors import UnsafeStart
+from ledger.safety.checks import refusals, sentence, with_accepted
+from ledger.settings import LedgerSettings, read_settings
 
 LOOK_INTERVAL_S = 0.5
 
@@ -27,9 +31,14 @@ LOOK_INTERVAL_S = 0.5
 def app() -> Flask:
     """Return the application, and have this process end in good order with its server.
 
-    A factory: give it to the server as such. Raises BadSetting.
+    A factory: give it to the server as such; another server than `orderledger api` starts it without the checks of
+    databases and Redis. Raises BadSetting, UnsafeStart.
     """
     _configure_logs()
+    accepted = read_settings(LedgerSettings, os.environ).allow_unsafe
+    unsafe = refusals(with_accepted(findings_of_settings(os.environ), accepted))
+    if unsafe:
+        raise UnsafeStart(lines=tuple(sentence(each) for each in unsafe))
     made = create_app(os.environ)
     # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)

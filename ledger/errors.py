@@ -64,6 +64,24 @@ class BadSetting(LedgerError):
 
 
 @dataclass(eq=False, kw_only=True)
+class UnsafeServer(LedgerError):
+    """The database's server would lose or change what it acknowledges; `findings` are checks and how to mend each."""
+
+    code = "unsafe-server"
+    message = "the database is not set up safely: {findings}"
+    findings: tuple[tuple[str, str], ...]
+
+
+@dataclass(eq=False, kw_only=True)
+class UnsafeStart(LedgerError):
+    """Checks refuse to let a process start: a line for each."""
+
+    code = "unsafe-start"
+    message = "refused to start: {lines}"
+    lines: tuple[str, ...]
+
+
+@dataclass(eq=False, kw_only=True)
 class BadMoney(LedgerError, ValueError):
     """A decimal that is not exactly a sum of money, a price, a percentage or a quantity."""
 

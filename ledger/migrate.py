@@ -42,6 +42,12 @@ def head(history: str) -> str | None:
     return ScriptDirectory.from_config(_config(history)).get_current_head()
 
 
+def is_known(history: str, revision: str) -> bool:
+    """Say whether the code has a migration to this revision."""
+    known = ScriptDirectory.from_config(_config(history)).walk_revisions()
+    return any(each.revision == revision for each in known)
+
+
 def version_table(history: str) -> str:
     """Return the name of the table that keeps a history's revision."""
     return f"schema_version_{history}"

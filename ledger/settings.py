@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from ledger.errors import BadSetting
 from ledger.money import currency
+from ledger.safety.checks import accepted_checks
 
 PREFIX = "ORDERLEDGER_"
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
@@ -181,4 +182,10 @@ class LedgerSettings:
     )
     append_group_max: int = setting(
         "APPEND_GROUP_MAX", integer(1, 10_000), 1_000, "commands committed together at most"
+    )
+    allow_unsafe: tuple[str, ...] = setting(
+        "ALLOW_UNSAFE",
+        accepted_checks,
+        (),
+        "comma-separated names of start checks whose refusal is accepted, as the refusal prints them",
     )

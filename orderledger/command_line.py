@@ -9,13 +9,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, UnsafeStart
 from orderledger.audit import audit_group
 
 EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
@@ -25,9 +25,13 @@ class Commands(click.Group):
     """A group whose commands end in one line when the ledger says no."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; turn a LedgerError into exit code 2 and its message."""
+        """Run the command; turn a LedgerError into exit code 2 and its message, a refused start into 1 and a line each."""
         try:
             return super().invoke(context)
+        except UnsafeStart as error:
+            for line in error.lines:
+                _say_refused(line)
+            context.exit(EXIT_FINDING)
         except LedgerError as error:
             click.echo(f"orderledger: {error}", err=True)
             context.exit(EXIT_CANNOT_TELL)
@@ -72,12 +76,14 @@ def api_command(host: str | None, port: int | None, workers: int | None) -> None
     """Serve the HTTP API."""
     from api.serve import serve
     from api.settings import ApiSettings
+    from orderledger.logs import configure_logs
 
+    configure_logs()
     environment = _environment()
     os.environ.update(environment)
     settings = ApiSettings.from_environment(environment)
     chosen_port = settings.port if port is None else port
-    sys.exit(serve(host or settings.host, chosen_port, workers or settings.api_workers))
+    _run_checked(environment, lambda: serve(host or settings.host, chosen_port, workers or settings.api_workers))
 
 
 @group.group("worker")
@@ -92,7 +98,8 @@ def projections_worker() -> None:
     from workers.roles import run_projection_workers
 
     configure_logs()
-    sys.exit(run_projection_workers(_environment()))
+    environment = _environment()
+    _run_checked(environment, lambda: run_projection_workers(environment))
 
 
 @worker_group.command("agent")
@@ -102,7 +109,8 @@ def agent_worker() -> None:
     from workers.roles import run_agent_workers
 
     configure_logs()
-    sys.exit(run_agent_workers(_environment()))
+    environment = _environment()
+    _run_checked(environment, lambda: run_agent_workers(environment))
 
 
 @worker_group.command("maintenance")
@@ -112,7 +120,8 @@ def maintenance_worker() -> None:
     from orderledger.maintenance import maintain
 
     configure_logs()
-    sys.exit(maintain(_environment()))
+    environment = _environment()
+    _run_checked(environment, lambda: maintain(environment))
 
 
 # -- the databases -------------------------------------------------------------------------------------------------
@@ -359,6 +368,21 @@ def _environment() -> Mapping[str, str]:
     from orderledger.surroundings import complete
 
     return complete(os.environ)
+
+
+def _run_checked(environment: Mapping[str, str], run: Callable[[], int]) -> NoReturn:
+    """Run a role unless settings or servers are unsafe, and exit. Raises UnsafeStart."""
+    from orderledger.doctor import StartCheck
+
+    check = StartCheck(environment, _say_refused)
+    check.begin()
+    code = run()
+    check.end()
+    sys.exit(EXIT_FINDING if check.refused else code)
+
+
+def _say_refused(line: str) -> None:
+    _say(f"orderledger: refused to start: {line}")
 
 
 def _say(text: str) -> None:

@@ -22,6 +22,7 @@ import structlog
 from api.settings import ApiSettings
 from ledger.settings import PREFIX
 from orderledger import demo
+from orderledger.doctor import StartCheck
 from orderledger.embedded import EmbeddedRedis, EmbeddedRedisUnavailable
 from orderledger.surroundings import migrate, prepare, uses_embedded_redis
 from projections.wake import TARGETS
@@ -40,7 +41,7 @@ _log = structlog.get_logger(__name__)
 def up(
     environment: Mapping[str, str], *, data: str | None, host: str | None, port: int | None, with_demo: bool, say: Say
 ) -> int:
-    """Run the whole service until Ctrl-C or SIGTERM; return the exit code."""
+    """Run the whole service until Ctrl-C or SIGTERM; return the exit code. Raises UnsafeStart."""
     wanted = dict(environment)
     if host is not None:
         wanted[PREFIX + "HOST"] = host
@@ -59,16 +60,20 @@ def up(
         if brings_redis:
             stack.enter_context(_embedded_redis(Path(completed[PREFIX + "DATA"])))
         migrate(completed)
+        check = StartCheck(completed, say)
+        check.begin()
+        stack.callback(check.end)
         address = f"http://{_shown(settings.host)}:{completed[PREFIX + 'PORT']}"
         access = demo.fill(completed, say) if with_demo else None
         stop = threading.Event()
         threading.Thread(target=_announce, args=(address, access, stop, say), daemon=True).start()
-        return run_supervisor(
+        code = run_supervisor(
             _children(completed),
             environment=completed,
             stop_timeout_s=WorkerSettings.from_environment(completed).stop_timeout_s,
             stop=stop,
         )
+        return 1 if check.refused else code
 
 
 @contextmanager

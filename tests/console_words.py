@@ -20,14 +20,14 @@ KEYWORDS = {"_": None, "t": None}
 SAID_BY = {
     "ValidationError": 0, "BadField": "problem", "FieldError": "detail", "BadMoney": "problem", "InUse": "reason",
     "ReadUnavailable": "reason", "NothingRecorded": "reason", "OutcomeUnknown": "reason", "MalformedRequest": "problem",
-    "WrongParameter": "problem", "_finding": None, "ValueError": 0,
+    "WrongParameter": "problem", "finding": None, "ValueError": 0,
 }  # fmt: skip
 """Calls whose texts reach somebody who looks at a page, and which argument it is (None: any)."""
 SAYING = (
     "api/bodies.py", "api/directory", "api/doctor.py", "api/events.py", "api/exports.py", "api/login.py", "api/orders.py",
-    "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py", "api/sms/codes.py", "ledger/directory",
-    "ledger/executor_settings.py", "ledger/money.py",
-    "ledger/pricing.py", "ledger/reading.py", "projections/redis_clients.py",
+    "api/safe_settings.py", "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py",
+    "api/sms/codes.py", "ledger/directory", "ledger/executor_settings.py", "ledger/money.py",
+    "ledger/pricing.py", "ledger/reading.py", "ledger/safety", "projections/redis_clients.py", "projections/safety.py",
 )  # fmt: skip
 COMMANDS = ("SET GLOBAL", "CONFIG SET", "chmod", "orderledger ")
 """What an operator types is the same in every language."""

@@ -25,7 +25,7 @@ from ledger.append.group import Plan, Stored, decide_group
 from ledger.append.session import Session, Trouble, trouble_of
 from ledger.append.waiting import Answers, Ticket, Waiting
 from ledger.clock import now_us
-from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable
+from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable, UnsafeServer
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 
@@ -58,6 +58,7 @@ class Committer:
         self._after_commit = after_commit
         self._waiting = Waiting(settings)
         self._settled: list[tuple[Ticket, Answers]] = []
+        self._unsafe: tuple[tuple[str, str], ...] = ()
         self.statistics = Statistics()
         self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
         self._thread.start()
@@ -117,6 +118,9 @@ class Committer:
         while True:
             try:
                 plan = self._try(tickets)
+            except UnsafeServer as error:
+                self._answer_settled()
+                return self._refuse(tickets, error)
             except (pymysql.err.Error, sqlite3.Error, OSError, ValueError) as error:
                 self._answer_settled()
                 trouble = trouble_of(error)
@@ -202,6 +206,17 @@ class Committer:
         else:
             # After error 1205 a COMMIT would persist the first half of the work: always roll back first.
             self._session.rollback()
+
+    def _refuse(self, tickets: Sequence[Ticket], error: UnsafeServer) -> None:
+        """Take nothing on a server that would lose it; the next command looks again."""
+        self._session.discard()
+        if error.findings != self._unsafe:
+            self._unsafe = error.findings
+            for check, mend in error.findings:
+                _log.error("no command is taken, the database is not safe: %s; mend: %s", check, mend)
+        reason = "the database is not set up safely; the service's log says why"
+        unknown = self._session.in_doubt
+        _answer_rest(tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason))
 
     def _isolate(self, tickets: Sequence[Ticket]) -> None:
         if len(tickets) > 1:

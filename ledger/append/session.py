@@ -17,6 +17,7 @@ from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
 from ledger.database import open_append_connection
+from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
 
 PACKET_BYTES_MAX = 4 * 1024 * 1024
@@ -65,9 +66,12 @@ class Session:
         """
 
     def begin(self, statements: Sequence[str]) -> list[Rows]:
-        """Begin a transaction, run the statements, the head's lock first, and return their rows."""
+        """Begin a transaction, run the statements, the head's lock first, and return their rows. Raises UnsafeServer."""
         if self._connection is None:
             self._connection = open_append_connection(self._url, self._settings)
+            if self.mysql:
+                # The connection may have led to another server than before.
+                ensure_kept(lambda query: self.read([query])[0], self._settings.allow_unsafe)
         if not self.mysql:
             self._connection.execute("BEGIN IMMEDIATE")
         results = self.read(statements)

@@ -12,6 +12,7 @@ from ledger.directory.permissions import PERMISSIONS
 from ledger.errors import LedgerError
 from ledger.events import EVENT_CLASSES
 from ledger.leaf import LEAF_FIELDS, leaf_bytes, leaf_hash
+from ledger.safety.checks import CATALOGUE as CATALOGUE_OF_CHECKS
 from orderledger.command_line import group
 from orderledger.reference import reference_table
 
@@ -57,6 +58,15 @@ def test_the_worked_example_hashes_to_what_it_says() -> None:
 
 def test_the_leafs_fields_are_listed_in_their_order() -> None:
     assert ", ".join(LEAF_FIELDS) in " ".join(text("events.md").split())
+
+
+def test_every_check_is_described_with_what_a_start_does_about_it() -> None:
+    listed = dict(re.findall(r"^\| ([a-z -]+) \| (refused|warning|doctor only) \|", text("doctor.md"), re.MULTILINE))
+
+    assert listed == {
+        check.name: "refused" if check.refuses else "doctor only" if check.where == "reachable" else "warning"
+        for check in CATALOGUE_OF_CHECKS
+    }
 
 
 def test_every_error_code_is_listed_with_its_status() -> None:

@@ -14,7 +14,11 @@ from servers import PrivateMariaDB, PrivateRedis
 def surroundings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a service with empty databases of its own."""
     quick = {"ORDERLEDGER_SWEEP_INTERVAL_S": "1", "ORDERLEDGER_EXECUTOR_ALLOW_PRIVATE": "true"}
-    common = {"ORDERLEDGER_DATA": str(tmp_path), "ORDERLEDGER_SECRET_KEY": "test", **quick}
+    common = {
+        "ORDERLEDGER_DATA": str(tmp_path),
+        "ORDERLEDGER_SECRET_KEY": "of the scenarios, 0123456789 abcdef",
+        **quick,
+    }
     if request.param == "sqlite and valkey":
         with PrivateRedis(engine="valkey") as redis:
             yield {**common, "ORDERLEDGER_REDIS_URL": redis.url()}

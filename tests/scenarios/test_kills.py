@@ -51,7 +51,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 ) -> None:
     environment = {
         "ORDERLEDGER_DATA": str(tmp_path),
-        "ORDERLEDGER_SECRET_KEY": "test",
+        "ORDERLEDGER_SECRET_KEY": "of the scenarios, 0123456789 abcdef",
         "ORDERLEDGER_DATABASE_URL": own_mariadb.create_database("killed"),
         "ORDERLEDGER_REDIS_URL": own_redis.url(),
         "ORDERLEDGER_SWEEP_INTERVAL_S": "1",
