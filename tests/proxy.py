@@ -22,6 +22,7 @@ class Proxy:
         self.frozen = threading.Event()
         self.refusing = False
         self.lost_answers = 0
+        self.accepted = 0
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,6 +42,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             if self.refusing:
                 _close(client)
                 continue

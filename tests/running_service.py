@@ -19,6 +19,7 @@ from typing import Any
 import urllib3
 
 from ledger.ids import new_id
+from orderledger.client import Client as LedgerClient
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 40.0
@@ -76,21 +77,6 @@ class Client:
         """POST under a key, a fresh one unless given."""
         return self.request("POST", path, body, key=key)
 
-    def settle(self, path: str, body: Any, *, key: str | None = None, s_max: float = 60.0) -> Answer:
-        """POST, repeating with the same key until the outcome is definite: what a careful client does."""
-        key = key or new_id("k")
-        ends_at_s = time.monotonic() + s_max
-        while True:
-            try:
-                answer = self.post(path, body, key=key)
-                if answer.status < 500:
-                    return answer
-            except urllib3.exceptions.HTTPError:
-                pass
-            if time.monotonic() > ends_at_s:
-                raise TimeoutError(f"{path} was not settled within {s_max} s")
-            time.sleep(0.1)
-
 
 class Service:
     """One process of each role; each may be killed and is then started again, as a process manager would."""
@@ -127,7 +113,15 @@ class Service:
 
     def client(self, role: str = "admin") -> Client:
         """Make an API key and return its client."""
-        return Client(self.address, self.run("api-key", "create", "--name", "test", "--role", role).strip())
+        return Client(self.address, self.api_key(role))
+
+    def ledger(self, role: str = "admin", *, timeout_s: float = 10.0) -> LedgerClient:
+        """Make an API key and return a client of the product's own, as programs use it."""
+        return LedgerClient(self.address, api_key=self.api_key(role), timeout_s=timeout_s)
+
+    def api_key(self, role: str = "admin") -> str:
+        """Make an API key and return its secret."""
+        return self.run("api-key", "create", "--name", "test", "--role", role).strip()
 
     def kill(self, name: str) -> None:
         """Kill a role's process and all its children at once, with SIGKILL."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from running_service import Client, Service, running
+from orderledger.client import Client
+from running_service import Service, running
 from servers import PrivateMariaDB, PrivateRedis
 from submissions import prove
 
@@ -30,15 +31,13 @@ def own_redis() -> Iterator[PrivateRedis]:
         yield server
 
 
-def work(client: Client, customer_id: str, worker: int, done: list[str]) -> None:
+def work(ledger: Client, customer_id: str, done: list[str]) -> None:
     """Recharge and order, each command repeated with its key until it is settled."""
-    for number in range(ORDERS):
-        key = f"{worker}-{number}"
-        recharge = client.settle(f"/v1/customers/{customer_id}/recharges", {"amount": "1.00"}, key=f"r-{key}")
-        order = {"customer_id": customer_id, "product": "quick", "quantity": 10}
-        placed = client.settle("/v1/orders", order, key=f"o-{key}")
-        assert (recharge.status, placed.status) == (201, 201), (recharge.body, placed.body)
-        done.append(placed.body["order"]["id"])
+    for _ in range(ORDERS):
+        ledger.recharge(customer_id, "1.00")
+        placed = ledger.place_order("quick", 10, customer_id=customer_id)
+        assert placed.order is not None
+        done.append(placed.order.id)
         time.sleep(0.05)
 
 
@@ -58,13 +57,12 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
         "ORDERLEDGER_LEASE_S": "4",
         "ORDERLEDGER_EXECUTOR_TIMEOUT_S": "1",
     }
-    with running(environment) as service:
-        client = service.client()
-        customer_id = client.post("/v1/customers", {"name": "x"}).body["id"]
+    with running(environment) as service, service.ledger(timeout_s=60) as ledger:
+        customer_id = ledger.customers.create(name="x")["id"]
         quick = {"executor": "simulated", "executor_settings": {"delay_s": 0.1}}
-        client.post("/v1/products", {"sku": "quick", "name": "Quick", "unit_price": "0.10", **quick})
+        ledger.products.create(sku="quick", name="Quick", unit_price="0.10", **quick)
         done: list[str] = []
-        workers = [threading.Thread(target=work, args=(client, customer_id, number, done)) for number in range(CLIENTS)]
+        workers = [threading.Thread(target=work, args=(ledger, customer_id, done)) for _ in range(CLIENTS)]
         for worker in workers:
             worker.start()
 
@@ -75,7 +73,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
             worker.join()
 
         assert len(set(done)) == CLIENTS * ORDERS
-        service.wait_until(lambda: all_ended(client, done), s_max=60)
+        service.wait_until(lambda: all_ended(ledger, done), s_max=60)
         service.wait_until(lambda: is_up(service), s_max=60)
         engine = sa.create_engine(environment["ORDERLEDGER_DATABASE_URL"])
         prove(engine)
@@ -89,8 +87,8 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
         engine.dispose()
         for name in ("balances", "orders", "transactions"):
             assert json.loads(service.run("projections", "diff", name, "--json"))["differences"] == []
-        balance = client.get(f"/v1/customers/{customer_id}/balance").body
-        assert (balance["available"], balance["held"]) == ("0.00", "0.00")
+        balance = ledger.balance(customer_id)
+        assert (balance.available, balance.held) == (0, 0)
 
 
 def faults(service: Service, mariadb: PrivateMariaDB, redis: PrivateRedis) -> dict[str, Callable[[], object]]:
@@ -114,8 +112,8 @@ def faults(service: Service, mariadb: PrivateMariaDB, redis: PrivateRedis) -> di
     }
 
 
-def all_ended(client: Client, order_ids: list[str]) -> bool:
-    return all(client.get(f"/v1/orders/{each}").body["status"] == "completed" for each in order_ids)
+def all_ended(ledger: Client, order_ids: list[str]) -> bool:
+    return all(ledger.order(each).status == "completed" for each in order_ids)
 
 
 def is_up(service: Service) -> bool:

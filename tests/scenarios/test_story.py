@@ -1,48 +1,44 @@
 """The story of an order, from the level to the log, through real processes."""
 
 import json
+from decimal import Decimal
 
 from running_service import running
 
 
 def test_an_order_is_placed_executed_found_and_recorded(surroundings: dict[str, str]) -> None:
-    with running(surroundings) as service:
-        client = service.client()
-        level = client.post("/v1/levels", {"name": "Gold", "discount_percent": "90"}).body
-        customer = client.post("/v1/customers", {"name": "赵敏 Zhao Min", "level_id": level["id"]}).body
+    with running(surroundings) as service, service.ledger() as ledger:
+        level = ledger.levels.create(name="Gold", discount_percent="90")
+        customer_id = ledger.customers.create(name="赵敏 Zhao Min", level_id=level["id"])["id"]
         simulated = {"executor": "simulated", "executor_settings": {"delay_s": 0.2}}
-        client.post("/v1/products", {"sku": "hello", "name": "Hello", "unit_price": "0.10", **simulated})
+        ledger.products.create(sku="hello", name="Hello", unit_price="0.10", **simulated)
         slow = {"executor": "simulated", "executor_settings": {"delay_s": 3_600}}
-        client.post("/v1/products", {"sku": "slow", "name": "Slow", "unit_price": "0.10", **slow})
-        mine = f"/v1/customers/{customer['id']}"
+        ledger.products.create(sku="slow", name="Slow", unit_price="0.10", **slow)
 
-        recharged = client.post(f"{mine}/recharges", {"amount": "100.00"})
-        assert (recharged.status, recharged.body["balance"]["available"]) == (201, "100.00")
+        recharged = ledger.recharge(customer_id, "100.00")
+        assert recharged.balance is not None and recharged.balance.available == Decimal("100.00")
 
-        placed = client.post("/v1/orders", {"customer_id": customer["id"], "product": "hello", "quantity": 100})
-        assert (placed.status, placed.body["balance"]["held"], placed.body["balance"]["available"]) == (
-            201,
-            "9.00",
-            "91.00",
-        )
-        order_id = placed.body["order"]["id"]
+        placed = ledger.place_order("hello", 100, customer_id=customer_id)
+        assert placed.order is not None and placed.balance is not None
+        assert (placed.balance.held, placed.balance.available) == (Decimal("9.00"), Decimal("91.00"))
+        order_id = placed.order.id
 
-        service.wait_until(lambda: client.get(f"/v1/orders/{order_id}").body["status"] == "completed", s_max=20)
-        position = client.get(f"/v1/orders/{order_id}").headers["Ledger-Position"]
-        balance = client.get(f"{mine}/balance", Ledger_Min_Position=position).body
-        assert (balance["available"], balance["held"]) == ("91.00", "0.00")
+        service.wait_until(lambda: ledger.order(order_id).status == "completed", s_max=20)
+        balance = ledger.balance(customer_id)
+        assert (balance.available, balance.held) == (Decimal("91.00"), 0)
 
         for part in ("敏", "zhao", "MIN"):
-            found = client.get(f"/v1/orders?customer_name={part}", Ledger_Min_Position=position).body["data"]
-            assert [(each["id"], each["status"]) for each in found] == [(order_id, "completed")]
+            found = [(each.id, each.status) for each in ledger.orders(customer_name=part)]
+            assert found == [(order_id, "completed")]
 
         service.kill("worker agent")
-        second = client.post("/v1/orders", {"customer_id": customer["id"], "product": "slow", "quantity": 100})
-        cancelled = client.post(f"/v1/orders/{second.body['order']['id']}/cancellation", {"reason": "changed my mind"})
-        assert (cancelled.status, cancelled.body["balance"]["available"]) == (201, "91.00")
+        second = ledger.place_order("slow", 100, customer_id=customer_id)
+        assert second.order is not None
+        cancelled = ledger.cancel(second.order.id, reason="changed my mind")
+        assert cancelled.balance is not None and cancelled.balance.available == Decimal("91.00")
 
-        events = client.get(f"/v1/events?customer_id={customer['id']}").body["data"]
-        assert [each["type"] for each in events] == [
+        events = list(ledger.events(customer_id=customer_id))
+        assert [each.type for each in events] == [
             "account.opened",
             "recharge.posted",
             "order.placed",
@@ -51,8 +47,8 @@ def test_an_order_is_placed_executed_found_and_recorded(surroundings: dict[str, 
             "order.placed",
             "order.cancelled",
         ]
-        assert all(sum(leg["amount_minor"] for leg in each["postings"]) == 0 for each in events)
-        assert client.get("/v1/trial-balance").body["sums"] == {"CNY": "0.00"}
+        assert all(sum(leg["amount_minor"] for leg in each.postings) == 0 for each in events)
+        assert service.client().get("/v1/trial-balance").body["sums"] == {"CNY": "0.00"}
         for name in ("balances", "orders", "transactions"):
             service.wait_until(service.caught_up, s_max=20)
             assert json.loads(service.run("projections", "diff", name, "--json"))["differences"] == []

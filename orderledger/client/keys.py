@@ -1,0 +1,17 @@
+"""Idempotency keys: ordered by time, so that an index takes them well, and never the same twice."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+
+def new_key() -> str:
+    """Return a new key, a UUIDv7. Source: RFC 9562, section 5.7."""
+    milliseconds = time.time_ns() // 1_000_000
+    chance = int.from_bytes(os.urandom(10), "big")
+    number = (milliseconds << 80) | chance
+    number = (number & ~(0xF << 76)) | (7 << 76)
+    number = (number & ~(0x3 << 62)) | (2 << 62)
+    return str(uuid.UUID(int=number))
