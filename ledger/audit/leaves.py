@@ -53,11 +53,14 @@ def first_wrong(rows: Sequence[Row]) -> int | None:
 
 def plain_hash(row: Row) -> bytes:
     """Return the leaf hash of a row, whatever lengths its values have."""
+    return leaf_hash(plain_bytes(row))
+
+
+def plain_bytes(row: Row) -> bytes:
+    """Return the bytes of a row's leaf."""
     values = list(row[:17])
     for index in (6, 10, 14):
         values[index] = values[index] or None
     for index in (1, 8, 14):
         values[index] = None if values[index] is None else unhexlify(values[index])
-    return leaf_hash(
-        LABEL + b"".join(_MISSING if each is None else len(each).to_bytes(4, "big") + each for each in values)
-    )
+    return LABEL + b"".join(_MISSING if each is None else len(each).to_bytes(4, "big") + each for each in values)

@@ -57,7 +57,7 @@ def export(
 ) -> Exported:
     """Write a range of the log, by default all of it. Raises CannotTell, ExportRefused."""
     with opened(settings) as source:
-        return _begun(source, out, format, _extent(source, first, last), progress)
+        return export_extent(source, out, format, _extent(source, first, last), progress)
 
 
 def export_to_file(
@@ -86,7 +86,7 @@ def export_to_file(
                 return _resumed(source, file, path, wanted, progress)
         extent = _extent(source, first, last)
         with whole_file(path, resumable=format == JSONL, resume=False) as file:
-            return _begun(source, file, format, extent, progress)
+            return export_extent(source, file, format, extent, progress)
 
 
 class ExportStream:
@@ -130,7 +130,8 @@ class ExportStream:
                 yield taken()
 
 
-def _begun(source: Source, out: BinaryIO, format: str, extent: Extent, progress: Progress) -> Exported:
+def export_extent(source: Source, out: BinaryIO, format: str, extent: Extent, progress: Progress) -> Exported:
+    """Write a range of an opened log. Raises CannotTell, ExportRefused."""
     totals = Totals(source.tree_to(extent.first - 1))
     with closing(FORMATS[format](out, source)) as writer:
         writer.begin(extent)

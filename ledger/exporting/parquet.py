@@ -1,4 +1,8 @@
-"""Columns for data frames and warehouses, typed as in the log. Needs pyarrow."""
+"""Columns for data frames, warehouses and archives, typed as in the log. Needs pyarrow.
+
+The metadata of the file say what it holds, and have what it takes to verify it alone: the roots of the whole subtrees of
+the events before the range, the first signed checkpoint that covers it, and the roots from its end to the checkpoint's size.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,8 @@ class Parquet(Writer):
             ) from None
         self._arrow, self._parquet = pyarrow, pyarrow.parquet
         self._out = out
+        self._source = source
+        self._before: list[str] = []
         self._extent: Extent
         self._waiting: list[ExportedEvent] = []
         self._schema = self._columns()
@@ -41,6 +47,7 @@ class Parquet(Writer):
     def begin(self, extent: Extent) -> None:
         """Begin the file."""
         self._extent = extent
+        self._before = [root.hex() for root in self._source.tree_to(extent.first - 1).roots]
         self._writer = self._parquet.ParquetWriter(self._out, self._schema, compression="zstd")
 
     def take(self, events: Sequence[ExportedEvent]) -> None:
@@ -61,7 +68,12 @@ class Parquet(Writer):
             "created_at": extent.created_at,
             "events": totals.events,
             "root": totals.tree.root().hex(),
+            "before": " ".join(self._before),
         }
+        following = self._source.next_checkpoint(totals.position)
+        if following is not None:
+            sealed, after = following
+            said |= {"checkpoint": sealed.note, "after": " ".join(root.hex() for root in after)}
         self._writer.add_key_value_metadata({f"orderledger.{name}": str(value) for name, value in said.items()})
         self._writer.close()
 

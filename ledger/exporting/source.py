@@ -29,7 +29,10 @@ IDS_PER_QUERY = 1_000
 
 
 class Source:
-    """A log to export, whose end is `head`. `origin`: the name it is sealed under, None before it is."""
+    """A log to export, whose end is `head`.
+
+    `origin`: the name it is sealed under, None before it is; `sealed_size`: how many of its events are.
+    """
 
     def __init__(self, engine: sa.Engine, reader: EventReader) -> None:
         self._engine = engine
@@ -37,7 +40,7 @@ class Source:
         with engine.connect() as connection:
             sealed = latest(connection)
             self.head = log.head(connection).position
-        self._sealed_size = 0 if sealed is None else sealed.size
+        self.sealed_size = 0 if sealed is None else sealed.size
         self.origin = None if sealed is None else Checkpoint.parse(unopened(sealed.note)).origin
 
     def pages(self, first: int, last: int) -> Iterator[Sequence[ExportedEvent]]:
@@ -62,7 +65,7 @@ class Source:
         tree = GrowingTree()
         with self._engine.connect() as connection:
             read = Stored(connection)
-            for height, root in whole_roots(read, 0, min(position, self._sealed_size)):
+            for height, root in whole_roots(read, 0, min(position, self.sealed_size)):
                 tree.add(root, height)
             while tree.size < position:
                 for leaf in read(0, tree.size, min(PAGE_LEAVES, position - tree.size)):

@@ -9,6 +9,7 @@ Source: RFC 6962 section 2.1 (trees and proofs), RFC 9162 section 2.1 (checking 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 
 TILE_HEIGHT = 8
@@ -24,6 +25,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def split(size: int) -> int:
+    """Return how many leaves are in the left subtree of a tree of this size, above 1: the largest power of two below it."""
+    return 1 << (size - 1).bit_length() - 1
+
+
 def whole_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root of a whole subtree over these hashes, a power of two of them."""
     row = list(hashes)
@@ -37,32 +43,43 @@ def tree_root(read: Read, size: int) -> bytes:
     return _root(read, 0, size) if size else EMPTY_ROOT
 
 
-def whole_roots(read: Read, start: int, end: int) -> list[tuple[int, bytes]]:
-    """Return height and root of each of the fewest whole subtrees that the leaves from `start` (from 0) to before `end`
-    make up, from left to right; what `GrowingTree.add` takes.
+def whole_subtrees(start: int, end: int) -> list[tuple[int, int]]:
+    """Return first leaf and height of each of the fewest whole subtrees that the leaves from `start` (from 0) to before
+    `end` make up, from left to right.
     """
     found = []
     while start < end:
         height = (end - start).bit_length() - 1
         if start:
             height = min(height, (start & -start).bit_length() - 1)
-        found.append((height, _root(read, start, start + (1 << height))))
+        found.append((start, height))
         start += 1 << height
     return found
 
 
+def whole_roots(read: Read, start: int, end: int) -> list[tuple[int, bytes]]:
+    """Return height and root of each of these subtrees; what `GrowingTree.add` takes."""
+    subtrees = whole_subtrees(start, end)
+    return [(height, _root(read, first, first + (1 << height))) for first, height in subtrees]
+
+
 def inclusion_proof(read: Read, index: int, size: int) -> list[bytes]:
     """Return the proof, from the leaf up, that the leaf at an index (from 0) is in the tree of `size` leaves."""
+    return inclusion_path(partial(_root, read), index, size)
+
+
+def inclusion_path(root: Callable[[int, int], bytes], index: int, size: int) -> list[bytes]:
+    """Return that proof; `root` gives the root over the leaves from one (from 0) to before another."""
     if not 0 <= index < size:
         raise ValueError("the leaf is not in the tree")
     start, end, found = 0, size, []
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
-            found.append(_root(read, middle, end))
+            found.append(root(middle, end))
             end = middle
         else:
-            found.append(_root(read, start, middle))
+            found.append(root(start, middle))
             start = middle
     return found[::-1]
 
@@ -73,7 +90,7 @@ def consistency_proof(read: Read, old_size: int, size: int) -> list[bytes]:
         raise ValueError("there is no earlier tree to be consistent with")
     start, end, is_root_known, found = 0, size, True, []
     while old_size < end:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if old_size <= middle:
             found.append(_root(read, middle, end))
             end = middle
@@ -199,16 +216,11 @@ class BlockRoots:
         self.extend(following._rest)
 
 
-def _split(size: int) -> int:
-    """Return the largest power of two below a size above 1."""
-    return 1 << (size - 1).bit_length() - 1
-
-
 def _root(read: Read, start: int, end: int) -> bytes:
     """Return the root over a range that begins where a whole subtree of its size would."""
     size = end - start
     if size & (size - 1) == 0:
         level, rest = divmod(size.bit_length() - 1, TILE_HEIGHT)
         return whole_root(read(level, start >> level * TILE_HEIGHT, 1 << rest))
-    middle = start + _split(size)
+    middle = start + split(size)
     return node_hash(_root(read, start, middle), _root(read, middle, end))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from orderledger.audit.archive import audit_archive, audit_verify_archive
 from orderledger.audit.export import audit_export
 from orderledger.audit.proofs import audit_check, audit_checkpoint, audit_keygen, audit_keys, audit_prove
 from orderledger.audit.replay import audit_replay
@@ -23,6 +24,8 @@ for command in (
     audit_what_if,
     audit_export,
     audit_verifier,
+    audit_archive,
+    audit_verify_archive,
     audit_checkpoint,
     audit_prove,
     audit_check,

@@ -14,7 +14,7 @@ from orderledger.audit.opening import audit_engine, environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.proofs.notes import VerifierKey
+    from ledger.proofs.notes import EventProof, VerifierKey
     from ledger.proofs.sealing import Sealed
 
 EXIT_FINDING, EXIT_CANNOT_TELL = 1, 2
@@ -88,13 +88,18 @@ def audit_checkpoint(wants_seal: bool, as_json: bool) -> None:  # noqa: FBT001
 @click.option(
     "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write it there instead of printing it."
 )
-def audit_prove(position: int, output: Path | None) -> None:
+@click.option(
+    "--archive",
+    metavar="PATH",
+    type=click.Path(exists=True, path_type=Path),
+    help="Prove it from an archive's folder or file, without the database.",
+)
+def audit_prove(position: int, output: Path | None, archive: Path | None) -> None:
     """Print the proof that the event at POSITION is under the newest checkpoint, with the event's bytes (tlog-proof)."""
-    from ledger.proofs.sealing import event_proof
-    from ledger.reading import read
-
-    with audit_engine() as engine:
-        proof = read(engine, lambda connection: event_proof(connection, position))
+    proof = _proof(position) if archive is None else _archived_proof(archive, position)
+    if proof is None and archive is not None:
+        click.echo(f"{archive} does not hold position {position}", err=True)
+        sys.exit(EXIT_CANNOT_TELL)
     if proof is None:
         click.echo(f"no checkpoint covers position {position} (yet)", err=True)
         sys.exit(EXIT_CANNOT_TELL)
@@ -135,6 +140,21 @@ def audit_check(file: TextIO, keys: Sequence[str], as_json: bool) -> None:  # no
     for name, value in event.items():
         if value is not None:
             click.echo(f"  {name}: {value}")
+
+
+def _proof(position: int) -> EventProof | None:
+    from ledger.proofs.sealing import event_proof
+    from ledger.reading import read
+
+    with audit_engine() as engine:
+        return read(engine, lambda connection: event_proof(connection, position))
+
+
+def _archived_proof(path: Path, position: int) -> EventProof | None:
+    from ledger.archive.proving import archived_proof
+    from ledger.archive.segments import segments_of
+
+    return archived_proof(segments_of([path]), position)
 
 
 def verifier_keys(given: Sequence[str]) -> list[VerifierKey]:

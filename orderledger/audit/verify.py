@@ -72,7 +72,7 @@ def audit_verify(
 
     settings = audit_settings()
     verifiers, kept = _trusted(files, keys)
-    begin = None if since is None else _kept(since, verifiers)
+    begin = None if since is None else kept_checkpoint(since, verifiers)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
         report = verify(settings, processes=workers, keys=verifiers, kept=kept, since=begin, progress=progress)
     if read_models and report.status == "clean":
@@ -80,7 +80,7 @@ def audit_verify(
     if record:
         with audit_engine(writing=True) as engine:
             recording.record(engine, report)
-    click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _sentence(report))
+    click.echo(json.dumps(dataclasses.asdict(report)) if as_json else sentence(report))
     sys.exit(EXIT_CODES[report.status])
 
 
@@ -114,10 +114,10 @@ def _trusted(files: Sequence[Path], given: Sequence[str]) -> tuple[list[Verifier
         if last is not None:
             keys = keys or [key.verifier for key in read_keys(signing_key_file)]
             kept = [Kept(last, "what was signed last")]
-    return keys, [*kept, *(_kept(file, keys) for file in files)]
+    return keys, [*kept, *(kept_checkpoint(file, keys) for file in files)]
 
 
-def _kept(file: Path, keys: Sequence[VerifierKey]) -> Kept:
+def kept_checkpoint(file: Path, keys: Sequence[VerifierKey]) -> Kept:
     """Return the checkpoint in a file. Raises BadNote."""
     from ledger.proofs.checking import Kept
     from ledger.proofs.notes import BadNote, Checkpoint, opened, unopened
@@ -139,7 +139,8 @@ def _own_key_file() -> Path | None:
     return path if path.exists() else None
 
 
-def _sentence(report: Report) -> str:
+def sentence(report: Report) -> str:
+    """Return a report in words."""
     if report.status == "clean":
         return f"clean: {report.events} events in {report.seconds:.1f} s; checked {', '.join(report.checked)}"
     if report.status == "tampered":

@@ -1,0 +1,34 @@
+"""A sealed log with every kind of event, on each engine, of which archives are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.append import Ledger
+from ledger.database import open_engine
+from ledger.settings import LedgerSettings
+from sealed_books import Books
+from submissions import Desk
+
+
+@pytest.fixture
+def books(ledger_url: str, tmp_path: Path) -> Iterator[Books]:
+    yield from _books(ledger_url, tmp_path)
+
+
+@pytest.fixture
+def sqlite_books(sqlite_ledger_url: str, tmp_path: Path) -> Iterator[Books]:
+    """The same on SQLite only, for what no engine changes."""
+    yield from _books(sqlite_ledger_url, tmp_path)
+
+
+def _books(url: str, folder: Path) -> Iterator[Books]:
+    settings = LedgerSettings()
+    engine = open_engine(url, settings)
+    ledger = Ledger(engine, settings)
+    yield Books(Desk(ledger, engine), url, folder)
+    ledger.close()
+    engine.dispose()
