@@ -31,6 +31,7 @@ from server_programs import (
     mariadb_options,
     remove_when_gone,
     valkey_program,
+    without_waiting_for_disks,
 )
 
 START_S_MAX = 60.0
@@ -154,7 +155,8 @@ class _PrivateServer:
 class PrivateMariaDB(_PrivateServer):
     """A MariaDB with an unprotected root, reachable by its socket and on 127.0.0.1.
 
-    ``binlog`` writes a binary log, flushed at each commit as a production server would. ``options`` are further server
+    ``binlog`` writes a binary log, flushed at each commit as a production server would; without it nothing waits for the disk,
+    where that can be had. ``options`` are further server
     options, such as ``{"innodb-flush-log-at-trx-commit": "2"}``.
     """
 
@@ -248,6 +250,8 @@ class PrivateMariaDB(_PrivateServer):
             **self._options,
         }
         flags = [] if self._binlog else ["--skip-log-bin"]
+        if not self._binlog:
+            environment = {**environment, **without_waiting_for_disks()}
         return [
             program,
             "--no-defaults",
