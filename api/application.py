@@ -64,8 +64,8 @@ class Api(Flask):
         return func
 
 
-def create_app(environment: Mapping[str, str]) -> Flask:
-    """Return the application; nothing connects before its first request.
+def create_app(environment: Mapping[str, str], *, begin: Callable[[Services], object] = lambda _: None) -> Flask:
+    """Return the application; nothing connects before its first request. `begin` is told what each process made.
 
     Raises ValueError for a route without a known permission, BadSetting.
     """
@@ -77,6 +77,7 @@ def create_app(environment: Mapping[str, str]) -> Flask:
         services = Services(environment)
         # Pages are for people: they are no part of the API.
         services.description = openapi.describe([each for each in declared if each.tag != pages.routes.tag])
+        begin(services)
         return services
 
     once = Once(make)

@@ -10,6 +10,7 @@ from typing import cast
 import redis
 
 from api.errors import TooManyTries
+from api.figures import LIMITED
 from projections.redis_clients import reading
 
 _TAKE = """local retry_after_s = 0
@@ -46,6 +47,8 @@ class Limits:
         with reading():
             retry_after_s = int(cast(int, self._client.eval(_TAKE, len(keys), *keys, *arguments)))
         if retry_after_s > 0:
+            for limit, _ in tries:
+                LIMITED.labels(limit.name).inc()
             raise TooManyTries(retry_after_s=retry_after_s)
 
     def forget(self, limit: Limit, subject: str) -> None:

@@ -9,6 +9,7 @@ import structlog
 from flask import g, request
 
 from api.errors import FieldError, InvalidFields, LoginFailed, LoginTooOld, SessionNeeded, WrongPassword
+from api.figures import LOGINS_FAILED
 from api.limits import Limit
 from api.login_schemas import CodeAnswer, CodeBody, LoginBody, MeAnswer, MeChanges, PasswordBody, SessionsAnswer
 from api.routing import LOGGED_IN, PUBLIC, Answer, Call, Routes
@@ -53,6 +54,7 @@ def log_in(call: Call) -> Answer:
     by_code = "code" in call.body
     person = _of_code(call, address) if by_code else _of_password(call, address)
     if person is None:
+        LOGINS_FAILED.labels("code" if by_code else "password").inc()
         _log.info("login failed", address=address, by="code" if by_code else "password", request_id=call.request_id)
         raise LoginFailed()
     return _logged_in(call, person, address)

@@ -1,57 +1,56 @@
-"""The figures of one server process, in Prometheus' text form, from a registry of its own."""
+"""The figures of the service in Prometheus' text form: of every process that reports, and of what they share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import redis
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from ledger import log
+from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED
+from ledger.audit.recording import latest_verification
+from ledger.clock import now_us
 from ledger.errors import LedgerError
+from ledger.figures import REGISTRY, SECONDS
+from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
+from ledger.schema import orders
+from projections.reporting import Reporter, labelled, merged
 from projections.status import status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OPEN = (PLACED, EXECUTING, NEEDS_REVIEW)
+VERDICTS = (CLEAN, TAMPERED, CANNOT_TELL)
 
 
 class Metrics:
-    """Counts requests, and reads the committer's figures when asked."""
+    """Counts the requests of one process, and shows all figures when asked.
+
+    `reporter` is there when the processes of the service report to each other.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.reporter: Reporter | None = None
         self._requests = Counter(
             "orderledger_requests", "requests answered", ("route", "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "orderledger_request_seconds", "time to answer", ("route",), buckets=_SECONDS, registry=self.registry
+            "orderledger_request_seconds", "time to answer", ("route",), buckets=SECONDS, registry=self.registry
         )
         self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._lag_events = Gauge(
-            "orderledger_projection_lag_events",
-            "events not yet in a read model",
-            ("projection",),
-            registry=self.registry,
-        )
-        self._lag_seconds = Gauge(
-            "orderledger_projection_lag_seconds", "age of the first of them", ("projection",), registry=self.registry
-        )
-        self._sealing_lag_events = Gauge(
-            "orderledger_sealing_lag_events", "events under no signed checkpoint yet", registry=self.registry
-        )
-        self._sealing_lag_seconds = Gauge(
-            "orderledger_sealing_lag_seconds", "age of the first of them", registry=self.registry
-        )
-        self._committer = {
-            name: Gauge(f"orderledger_committer_{name}", text, registry=self.registry)
-            for name, text in (
-                ("groups", "groups committed"),
-                ("commands", "commands committed"),
-                ("retries", "groups tried again"),
-                ("round_trips", "round trips to the database"),
-                ("waiting", "commands that wait now"),
-            )
-        }
+
+    @property
+    def registries(self) -> Sequence[Collector]:
+        """Everything that this process counts."""
+        return (self.registry, REGISTRY)
 
     def observe(self, route: str, code: int, seconds: float) -> None:
         """Note one answer."""
@@ -66,28 +65,141 @@ class Metrics:
 
     def exposition(self, services: Any) -> bytes:
         """Return all figures as text."""
-        statistics = services.ledger.statistics
-        for name in ("groups", "commands", "retries", "round_trips"):
-            self._committer[name].set(getattr(statistics, name))
-        self._committer["waiting"].set(services.ledger.waiting)
-        self._look_at_lags(services)
-        return generate_latest(self.registry)
+        own: Iterable[Metric] = [each for registry in self.registries for each in registry.collect()]
+        others: list[Metric] = []
+        reporter = self.reporter
+        if reporter is not None:
+            own = labelled(own, reporter.who.labels)
+            try:
+                others = reporter.others()
+            except redis.RedisError:
+                # The others count on; their figures are back with Redis.
+                others = []
+        shown = merged([*own, *others, *shared(services)])
+        return bytes(generate_latest(_Families(shown)))
 
-    def _look_at_lags(self, services: Any) -> None:
-        try:
-            sealing = read(services.engine, sealing_lag)
-            self._sealing_lag_events.set(sealing.events)
-            self._sealing_lag_seconds.set(sealing.seconds)
-        except LedgerError:
-            self._sealing_lag_events.set(float("nan"))
-            self._sealing_lag_seconds.set(float("nan"))
-        try:
-            found = read(services.engine, lambda connection: status(services.redis, connection))
-        except LedgerError:
-            # Better no figure than an old one.
-            self._lag_events.clear()
-            self._lag_seconds.clear()
-            return
-        for each in found:
-            self._lag_events.labels(each.name).set(each.lag_events)
-            self._lag_seconds.labels(each.name).set(each.lag_s)
+
+class _Families:
+    """What `generate_latest` takes for a registry."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def shared(services: Any) -> Iterator[Metric]:
+    """Yield what all processes share, as it is now; what cannot be read is left out: better no figure than an old one."""
+    engine: sa.Engine = services.engine
+    head = _looked(lambda: read(engine, _head))
+    yield _gauge("database_up", "1 when the log's database answers", float(bool(head)))
+    yield from head
+    for look in (_sealing, _verification, _orders):
+        yield from _looked(partial(read, engine, look))
+    models = _looked(lambda: read(engine, lambda connection: _models(services.redis, connection)))
+    yield _gauge("redis_up", "1 when the Redis of the read models answers", float(_answers(services.redis)))
+    yield from models
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _looked(look: Callable[[], list[Metric]]) -> list[Metric]:
+    try:
+        return look()
+    except (LedgerError, redis.RedisError, sa.exc.SQLAlchemyError):
+        return []
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"orderledger_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
+    family = GaugeMetricFamily(f"orderledger_{name}", text, labels=[label])
+    for each, value in values:
+        family.add_metric([each], value)
+    return family
+
+
+def _head(connection: sa.Connection) -> list[Metric]:
+    return [_gauge("log_head", "the last position of the log", log.head(connection).position)]
+
+
+def _sealing(connection: sa.Connection) -> list[Metric]:
+    lag = sealing_lag(connection)
+    return [
+        _gauge("sealing_lag_events", "events under no signed checkpoint yet", lag.events),
+        _gauge("sealing_lag_seconds", "age of the first of them", lag.seconds),
+    ]
+
+
+def _verification(connection: sa.Connection) -> list[Metric]:
+    last = latest_verification(connection)
+    if last is None:
+        return []
+    return [
+        _gauge("verification_age_seconds", "since the last recorded audit ended", _age_s(last.finished_at_us)),
+        _gauges(
+            "verification_verdict",
+            "1 for what the last recorded audit said",
+            "verdict",
+            [(each, float(each == last.status)) for each in VERDICTS],
+        ),
+    ]
+
+
+def _orders(connection: sa.Connection) -> list[Metric]:
+    query = (
+        sa.select(orders.c.status, sa.func.count(), sa.func.min(orders.c.placed_position))
+        .where(orders.c.status.in_(OPEN))
+        .group_by(orders.c.status)
+    )
+    found = {status: (count, oldest) for status, count, oldest in connection.execute(query)}
+    ages = {}
+    for status_, (_, oldest) in found.items():
+        event = log.event_at(connection, oldest)
+        ages[status_] = 0.0 if event is None else _age_s(event.recorded_at_us)
+    counts = [(each, float(found.get(each, (0, 0))[0])) for each in OPEN]
+    return [
+        _gauges("orders_open", "orders that have not ended, by status", "status", counts),
+        _gauges(
+            "order_oldest_seconds",
+            "age of the oldest order of a status that has not ended",
+            "status",
+            [(each, ages.get(each, 0.0)) for each in OPEN],
+        ),
+    ]
+
+
+def _models(client: redis.Redis, connection: sa.Connection) -> list[Metric]:
+    found = status(client, connection)
+    return [
+        _gauges(
+            "projection_lag_events",
+            "events not yet in a read model",
+            "projection",
+            [(each.name, each.lag_events) for each in found],
+        ),
+        _gauges(
+            "projection_lag_seconds",
+            "age of the first of them",
+            "projection",
+            [(each.name, each.lag_s) for each in found],
+        ),
+        _gauges(
+            "projection_stopped",
+            "1 when a read model met an event that it cannot apply",
+            "projection",
+            [(each.name, float(each.state == "stopped")) for each in found],
+        ),
+    ]
+
+
+def _age_s(time_us: int) -> float:
+    return max(0.0, (now_us() - time_us) / 1_000_000)

@@ -35,10 +35,12 @@ from ledger.directory import products, users
 from ledger.directory.access import Principal, Principals
 from ledger.directory.directory import Directory
 from ledger.directory.names import CustomerNames
+from ledger.figures import watch_pool
 from ledger.money import Currency, currency
 from ledger.remembering import Remembered
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import open_redis
+from projections.reporting import Reporter, Who
 from projections.settings import ProjectionSettings
 from projections.wake import Waker
 
@@ -74,6 +76,13 @@ class Services:
         timeout_s = self.projection_settings.redis_timeout_s
         self.redis: redis.Redis = open_redis(self.projection_settings.redis_url, timeout_s=timeout_s)
         self.queue_redis: redis.Redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
+        for pool, owner in (
+            ("log", self.engine),
+            ("directory", self.directory.engine),
+            ("redis", self.redis),
+            ("queue-redis", self.queue_redis),
+        ):
+            watch_pool(pool, owner)
         self.waker = Waker(self.queue_redis)
         self.ledger = Ledger(self.engine, self.ledger_settings, after_commit=self.waker.after_commit)
         self.limits = Limits(self.redis)
@@ -122,8 +131,17 @@ class Services:
         """Read prices again: a product was changed."""
         self._terms.forget()
 
+    def report(self) -> None:
+        """Let this process's figures be seen by others, and show theirs."""
+        interval_s = self.projection_settings.metrics_interval_s
+        if interval_s > 0 and self.metrics.reporter is None:
+            who = Who.of_this_process("api")
+            self.metrics.reporter = Reporter(self.redis, who, self.metrics.registries, interval_s)
+
     def close(self) -> None:
         """Commit what waits and close what is open."""
+        if self.metrics.reporter is not None:
+            self.metrics.reporter.close()
         self.codes.close()
         self.ledger.close()
         self.waker.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 from api.admission import Admission
 from api.application import close, create_app
 from api.safe_settings import findings_of_settings
+from api.services import Services
 from api.settings import ApiSettings
 from ledger.errors import UnsafeStart
 from ledger.safety.checks import refusals, sentence, with_accepted
@@ -39,7 +40,7 @@ def app() -> Flask:
     unsafe = refusals(with_accepted(findings_of_settings(os.environ), accepted))
     if unsafe:
         raise UnsafeStart(lines=tuple(sentence(each) for each in unsafe))
-    made = create_app(os.environ)
+    made = create_app(os.environ, begin=Services.report)
     # Not atexit: a server's worker may be a multiprocessing child, which ends without it.
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
     settings = ApiSettings.from_environment(os.environ)
@@ -48,6 +49,8 @@ def app() -> Flask:
     threading.Thread(
         target=_end_with_parent, args=(os.getppid(), settings.drain_s), name="parent-watch", daemon=True
     ).start()
+    # Before the first request: also a process that nobody asked yet is seen at /metrics.
+    made.extensions["services"]()
     return made
 
 

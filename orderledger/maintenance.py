@@ -14,6 +14,7 @@ from orderledger.verifying import Verifier
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
 from workers.maintenance import run_maintenance
+from workers.process import reporting
 from workers.settings import WorkerSettings
 from workers.sweeper import Part
 
@@ -36,6 +37,7 @@ def maintain(environment: Mapping[str, str]) -> int:
         )
         verifier = Verifier(environment, log)
         try:
-            return run_maintenance(environment, more_parts=[part, *sealing_parts(environment, log), verifier.part])
+            with reporting(projection_settings, "maintenance"):
+                return run_maintenance(environment, more_parts=[part, *sealing_parts(environment, log), verifier.part])
         finally:
             verifier.close()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from redis import Redis
 
 from ledger.database import database_url, open_engine
+from ledger.figures import watch_pool
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import check_eviction, open_redis
 from projections.settings import ProjectionSettings
@@ -47,9 +48,12 @@ def from_environment() -> Context:
     settings = ProjectionSettings.from_environment(os.environ)
     client = open_redis(settings.redis_url, timeout_s=settings.redis_timeout_s)
     check_eviction(client)
-    return Context(
+    made = Context(
         engine=open_engine(database_url(ledger_settings), ledger_settings),
         redis=client,
         queue_redis=open_redis(settings.queue_redis_url, timeout_s=settings.redis_timeout_s),
         settings=settings,
     )
+    for pool, owner in (("log", made.engine), ("redis", made.redis), ("queue-redis", made.queue_redis)):
+        watch_pool(pool, owner)
+    return made

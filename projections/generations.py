@@ -6,6 +6,7 @@ live generation goes too, and the next drain starts another one from the beginni
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -17,6 +18,7 @@ from uuid import uuid4
 import redis
 
 from projections import keys
+from projections.figures import APPLIED, APPLY_S, STOPPED
 from projections.steps import Step
 
 READ_VALUES_MAX = 2_000
@@ -89,16 +91,21 @@ class Generation:
 
     def apply(self, step: Step, *, before: Checkpoint, after: Checkpoint) -> bool:
         """Apply a step computed at `before`; False when someone else moved the checkpoint, or it is gone."""
+        began_s = time.perf_counter()
         done = run_script(
             self.client,
             "apply",
             [keys.checkpoint(self.name, self.generation)],
             [before.position, after.position, after.leaf, after.at_us, self.prefix, step.writes()],
         )
+        if done:
+            APPLY_S.labels(self.name).observe(time.perf_counter() - began_s)
+            APPLIED.labels(self.name).inc(after.position - before.position)
         return bool(done)
 
     def stop(self, position: int, reason: str) -> None:
         """Note that the event at this position cannot be applied."""
+        STOPPED.labels(self.name).inc()
         self.client.hset(
             keys.stopped(self.name, self.generation), mapping={"position": str(position), "reason": reason}
         )

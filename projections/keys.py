@@ -14,6 +14,11 @@ def flag(target: str) -> str:
     return f"{PREFIX}:{SCHEMA_VERSION}:wake:{target}"
 
 
+def reports() -> str:
+    """The hash of the processes' figures."""
+    return f"{PREFIX}:{SCHEMA_VERSION}:reports"
+
+
 def pointer(name: str) -> str:
     """The projection's live generation."""
     return f"{PREFIX}:{SCHEMA_VERSION}:{name}:live"

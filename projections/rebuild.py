@@ -16,6 +16,7 @@ from projections import generations, keys
 from projections.catalogue import fold_of
 from projections.catch_up import batches_after, catch_up
 from projections.drain import apply_batch
+from projections.figures import REBUILT
 from projections.generations import Checkpoint, Generation
 from projections.recent import Recent
 
@@ -54,6 +55,7 @@ def rebuild(engine: sa.Engine, client: redis.Redis, name: str, *, batch_events: 
         generations.drop(client, name, new.generation)
         raise RebuildLost(f"{name} was replaced by someone else, or Redis lost the new one")
     client.delete(keys.builder(name, new.generation))
+    REBUILT.labels(name).inc()
     _log.info("read-model-rebuilt", projection=name, position=position)
     if replaced is not None:
         generations.drop(client, name, replaced.generation)

@@ -32,6 +32,13 @@ class ProjectionSettings:
         "PROJECTION_BATCH", integer(1, 10_000), 1_000, "events applied to a read model in one step at most"
     )
 
+    metrics_interval_s: float = setting(
+        "METRICS_INTERVAL_S",
+        seconds(0, 60),
+        5.0,
+        "how often a process puts its figures where /metrics of any other finds them, in seconds; 0: never",
+    )
+
     def __post_init__(self) -> None:
         if not self.queue_redis_url:
             object.__setattr__(self, "queue_redis_url", self.redis_url)

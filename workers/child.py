@@ -14,7 +14,7 @@ from projections.jobs import WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
 from workers.agent import install
 from workers.orphans import end_with_parent
-from workers.process import AGENT, Process
+from workers.process import AGENT, PROJECTIONS, Process, reporting
 from workers.rq_worker import open_worker_redis, serve
 from workers.settings import WorkerSettings
 
@@ -30,8 +30,9 @@ def main(arguments: list[str]) -> int:
             agent = process.agent()
             closing.callback(agent.close)
             install(agent)
-        redis_url = ProjectionSettings.from_environment(os.environ).queue_redis_url
-        serve(queue_name(target), open_worker_redis(redis_url), WakeUpJob)
+        settings = ProjectionSettings.from_environment(os.environ)
+        closing.enter_context(reporting(settings, target if target == AGENT else PROJECTIONS))
+        serve(queue_name(target), open_worker_redis(settings.queue_redis_url), WakeUpJob)
     return 0
 
 

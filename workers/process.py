@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ledger.append import Ledger
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory import products
 from ledger.directory.directory import Directory
+from ledger.figures import REGISTRY, watch_pool
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import open_redis
+from projections.reporting import Reporter, Who
 from projections.settings import ProjectionSettings
 from projections.wake import Waker, clear_flag, wake
 from workers.agent import Agent
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
-AGENT = "agent"
+AGENT, PROJECTIONS = "agent", "projections"
+"""Roles of worker processes."""
+
+
+@contextmanager
+def reporting(settings: ProjectionSettings, role: str) -> Iterator[None]:
+    """Let this process's figures be seen at /metrics while it runs."""
+    if settings.metrics_interval_s == 0:
+        yield
+        return
+    client = open_redis(settings.redis_url, timeout_s=settings.redis_timeout_s)
+    reporter = Reporter(client, Who.of_this_process(role), [REGISTRY], settings.metrics_interval_s)
+    try:
+        yield
+    finally:
+        reporter.close()
+        client.close()
 
 
 class Process:
@@ -31,6 +50,13 @@ class Process:
         timeout_s = self.projection_settings.redis_timeout_s
         self.redis = open_redis(self.projection_settings.redis_url, timeout_s=timeout_s)
         self.queue_redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
+        for pool, owner in (
+            ("log", self.engine),
+            ("directory", self.directory.engine),
+            ("redis", self.redis),
+            ("queue-redis", self.queue_redis),
+        ):
+            watch_pool(pool, owner)
         self._waker = Waker(self.queue_redis)
         self.ledger = Ledger(self.engine, ledger_settings, after_commit=self._waker.after_commit)
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from ledger.append import Ledger
 from ledger.clock import now_us
+from ledger.commands import Command, ParkOrder, StartOrder
 from ledger.errors import LedgerError, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import currency, format_amount
@@ -27,6 +28,7 @@ from workers.candidates import Candidate
 from workers.claiming import Claimed, Claiming, ExecutorLookup
 from workers.claims import Claims, Release
 from workers.executors.protocol import Executor, ExecutorOrder
+from workers.figures import PARKED, STARTED
 from workers.records import Record, give_back, record_of
 from workers.settings import WorkerSettings
 from workers.steps import Finding, Step
@@ -242,6 +244,8 @@ class Runner:
             ):
                 outcomes[index] = outcome
         for submission, outcome in zip(submissions, outcomes, strict=True):
+            if outcome.error is None and not outcome.replayed:
+                _count(submission.command)
             if outcome.error is not None:
                 _log.info("%s of %s: %s", submission.command.KIND, submission.correlation_id, outcome.error.code)
         return outcomes
@@ -278,6 +282,13 @@ class Runner:
             return None
         wait_s = (due_us - now_us()) / 1_000_000
         return max(wait_s, 0.0) if wait_s < NAP_S_MAX else None
+
+
+def _count(command: Command) -> None:
+    if isinstance(command, StartOrder):
+        STARTED.inc()
+    elif isinstance(command, ParkOrder):
+        PARKED.labels(command.code).inc()
 
 
 def _started(claimed: Claimed, outcomes: Iterator[Outcome], settlement: Settlement) -> list[tuple[Candidate, Executor]]:

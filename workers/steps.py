@@ -26,10 +26,12 @@ from workers.executors.protocol import (
     Unknown,
     UnusableExecutor,
 )
+from workers.figures import CALL_S, CALLS, IN_FLIGHT
 
 UNAVAILABLE = "executor-unavailable"
 FORGOTTEN = "executor-forgot-order"
 RAISED = "executor-raised"
+UNUSABLE = "executor-unusable"
 ACCEPTED = "accepted"
 """How `last_code` begins once the executor said that it executes the order."""
 
@@ -112,10 +114,19 @@ def _call(step: Step, method: Callable[[ExecutorOrder, float], Report]) -> Repor
     timeout_s = min(step.executor.timeout_s, step.call_s_max)
     if time.monotonic() + timeout_s > step.ends_at_s:
         return None
+    call, began_s, result = method.__name__, time.monotonic(), UNUSABLE
+    IN_FLIGHT.inc()
     try:
-        return method(step.order, timeout_s)
+        report = method(step.order, timeout_s)
+        result = type(report).__name__.lower()
+        return report
     except UnusableExecutor:
         raise
     except Exception:  # noqa: BLE001 - An executor of another package may do anything; whether it had an effect is not known.
+        result = RAISED
         _log.exception("the executor of order %s raised", step.order.order_id)
         return Unknown(code=RAISED)
+    finally:
+        IN_FLIGHT.dec()
+        CALLS.labels(call, result).inc()
+        CALL_S.labels(call).observe(time.monotonic() - began_s)

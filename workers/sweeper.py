@@ -17,6 +17,7 @@ import structlog
 
 from ledger.clock import now_us
 from workers import claims
+from workers.figures import PART_FAILED, PART_S
 
 ENDED_CLAIMS_MAX = 500
 """Claims removed in one commit; a fuller table is emptied over several sweeps."""
@@ -49,16 +50,19 @@ def sweep(parts: Sequence[Part], stop: threading.Event) -> None:
 
 
 def _run(part: Part, failing: set[str]) -> None:
+    began_s = time.monotonic()
     try:
         part.run()
     except Exception as error:  # noqa: BLE001 - The edge of a process that must outlive any fault of a part.
         # A part that goes on failing says so each time, but only its first failure needs the whole story.
         _log.warning("sweep-failed", part=part.name, error=type(error).__name__, exc_info=part.name not in failing)
         failing.add(part.name)
+        PART_FAILED.labels(part.name).inc()
     else:
         if part.name in failing:
             failing.discard(part.name)
             _log.info("sweep-recovered", part=part.name)
+    PART_S.labels(part.name).observe(time.monotonic() - began_s)
 
 
 def orders_part(engine: sa.Engine, wake: Callable[[], object], interval_s: float) -> Part:

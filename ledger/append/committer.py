@@ -15,7 +15,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pymysql
 
@@ -26,6 +25,7 @@ from ledger.append.session import Session, Trouble, trouble_of
 from ledger.append.waiting import Answers, Ticket, Waiting
 from ledger.clock import now_us
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable, UnsafeServer
+from ledger.figures import Statistics, watch_writer
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 
@@ -35,17 +35,6 @@ PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.25
 """Bounds of the pause between two tries of a group, doubled each time, with jitter."""
 GIVE_UP_S = 2.0
 """How long a group is tried when surely nothing was recorded."""
-
-
-@dataclass(slots=True)
-class Statistics:
-    """What the committer did since it started."""
-
-    groups: int = 0
-    commands: int = 0
-    retries: int = 0
-    round_trips: int = 0
-    seconds: float = 0.0
 
 
 class Committer:
@@ -59,7 +48,9 @@ class Committer:
         self._waiting = Waiting(settings)
         self._settled: list[tuple[Ticket, Answers]] = []
         self._unsafe: tuple[tuple[str, str], ...] = ()
+        self._taken_at_s = 0.0
         self.statistics = Statistics()
+        watch_writer(self)
         self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
         self._thread.start()
 
@@ -98,7 +89,7 @@ class Committer:
         while not self._waiting.is_over:
             # With the head's lock on its way, the group is what waits once it is there.
             tickets = [] if self._session.is_locking else self._waiting.take_first()
-            started = time.monotonic()
+            started = self._taken_at_s = time.monotonic()
             try:
                 self._commit(tickets)
             except Exception:  # noqa: BLE001 - the edge of this thread: callers are answered and the thread lives
@@ -143,8 +134,7 @@ class Committer:
                 break
         if plan is None:
             return None
-        self.statistics.groups += 1
-        self.statistics.commands += sum(len(ticket.unit.entries) for ticket in tickets)
+        self._count(tickets)
         self._settled += zip(tickets, plan.answers, strict=True)
         if plan.events and self._after_commit is not None:
             self._after_commit(plan.position)
@@ -161,6 +151,7 @@ class Committer:
             head = session.locked()
             if not tickets:
                 tickets += self._waiting.take()
+                self._taken_at_s = time.monotonic()
         else:
             head = None
         if not tickets:
@@ -197,8 +188,21 @@ class Committer:
         awake would take the processor from the committer while it holds the head.
         """
         settled, self._settled = self._settled, []
-        for ticket, answers in settled:
-            ticket.answer(answers)
+        if settled:
+            total_s, now_s = self.statistics.total_s, time.monotonic()
+            for ticket, answers in settled:
+                total_s.observe(now_s - ticket.came_at_s)
+                ticket.answer(answers)
+
+    def _count(self, tickets: Sequence[Ticket]) -> None:
+        statistics, taken_at_s = self.statistics, self._taken_at_s
+        commands = sum(len(ticket.unit.entries) for ticket in tickets)
+        statistics.groups += 1
+        statistics.commands += commands
+        statistics.group.observe(commands)
+        statistics.commit_s.observe(time.monotonic() - taken_at_s)
+        for ticket in tickets:
+            statistics.wait_s.observe(max(0.0, taken_at_s - ticket.came_at_s))
 
     def _recover(self, trouble: Trouble) -> None:
         if trouble is Trouble.LOST:

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from ledger import state
 from ledger.accounts import Account
 from ledger.append import loading
-from ledger.append.committer import Committer, Statistics
+from ledger.append.committer import Committer
 from ledger.append.entry import Unit, prepare
 from ledger.append.group import Stored, decide_group
 from ledger.append.waiting import Ticket
 from ledger.clock import now_us
 from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
+from ledger.figures import REFUSED, UNSETTLED, Statistics
 from ledger.reading import read
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome, Submission
@@ -119,7 +120,11 @@ class Ledger:
 
     def _outcomes(self, unit: Unit) -> list[Outcome]:
         committer = self._running()
-        return self._hydrated(committer.answers_of(committer.submit(unit)))
+        try:
+            return self._counted(committer.answers_of(committer.submit(unit)))
+        except LedgerError as error:
+            UNSETTLED.labels(error.code).inc(len(unit.entries))
+            raise
 
     def _submitted(self, unit: Unit) -> Ticket | LedgerError:
         try:
@@ -131,9 +136,17 @@ class Ledger:
         try:
             if isinstance(ticket, LedgerError):
                 raise ticket
-            return self._hydrated(self._running().answers_of(ticket))
+            return self._counted(self._running().answers_of(ticket))
         except LedgerError as error:
+            UNSETTLED.labels(error.code).inc(size)
             return [Outcome(position=0, error=error) for _ in range(size)]
+
+    def _counted(self, answers: Sequence[Outcome | Stored]) -> list[Outcome]:
+        outcomes = self._hydrated(answers)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                REFUSED.labels(outcome.error.code).inc()
+        return outcomes
 
     def _hydrated(self, answers: Sequence[Outcome | Stored]) -> list[Outcome]:
         stored = [answer for answer in answers if isinstance(answer, Stored)]

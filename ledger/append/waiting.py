@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from queue import SimpleQueue
 
 from ledger.append.entry import Unit
@@ -17,10 +18,11 @@ Answers = list[Outcome | Stored]
 class Ticket:
     """A unit that waits, and its caller's wait for the answers."""
 
-    __slots__ = ("answers", "done", "is_abandoned", "is_taken", "unit")
+    __slots__ = ("answers", "came_at_s", "done", "is_abandoned", "is_taken", "unit")
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
+        self.came_at_s = time.monotonic()
         self.is_taken = False
         self.is_abandoned = False
         self.answers: Answers | LedgerError | None = None

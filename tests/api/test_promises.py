@@ -291,7 +291,7 @@ def test_metrics_count_answers_and_lag(sqlite_till: Till) -> None:
 
     assert 'orderledger_requests_total{route="post_recharge",status="201"} 1.0' in text
     assert 'orderledger_projection_lag_events{projection="balances"}' in text
-    assert "orderledger_committer_waiting" in text
+    assert "orderledger_commands_waiting" in text
 
 
 def test_a_bug_answers_500_without_a_word_of_it(sqlite_till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def environment(
     redis_server.flush()
     return {
         "ORDERLEDGER_DATA": str(tmp_path),
-        "ORDERLEDGER_SECRET_KEY": "test",
+        "ORDERLEDGER_SECRET_KEY": "of the scenarios, 0123456789 abcdef",
         "ORDERLEDGER_DATABASE_URL": mariadb_url,
         "ORDERLEDGER_REDIS_URL": redis_server.url(),
     }

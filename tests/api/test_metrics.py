@@ -1,0 +1,154 @@
+"""The figures at /metrics: what is counted where it happens, and the figures of all processes in one answer."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from directory_front import Front
+from ledger.figures import REGISTRY
+from projections.redis_clients import open_redis
+from projections.reporting import Reporter, Who
+from till import Till
+
+
+def families(front: Front) -> dict[str, Metric]:
+    answer = front.app.test_client().get("/metrics")
+    assert answer.status_code == 200
+    return {each.name: each for each in text_string_to_metric_families(answer.text)}
+
+
+def value(front: Front, sample: str, **labels: str) -> float:
+    """Return the sum of the samples that have at least these labels."""
+    return sum(
+        each.value
+        for family in families(front).values()
+        for each in family.samples
+        if each.name == f"orderledger_{sample}" and labels.items() <= each.labels.items()
+    )
+
+
+def test_the_write_path_is_measured_for_each_command_and_group(sqlite_till: Till) -> None:
+    front = sqlite_till.front
+    names = ("group_commands_sum", "command_seconds_count", "command_wait_seconds_count", "commit_seconds_count")
+    before = [value(front, name) for name in names]
+
+    for _ in range(3):
+        sqlite_till.recharge()
+
+    assert [value(front, name) - was for name, was in zip(names, before, strict=True)] == [3, 3, 3, 3]
+    assert 0 < value(front, "command_seconds_sum") < 60
+    assert value(front, "commit_round_trips_total") >= 0
+
+
+def test_what_is_refused_is_counted_by_its_code(sqlite_till: Till) -> None:
+    before = value(sqlite_till.front, "commands_refused_total", code="insufficient-funds")
+
+    sqlite_till.deduct("1.00")
+    sqlite_till.deduct("1.00")
+
+    assert value(sqlite_till.front, "commands_refused_total", code="insufficient-funds") - before == 2
+
+
+def test_read_models_are_counted_as_they_are_applied(sqlite_till: Till) -> None:
+    before = value(sqlite_till.front, "projection_events_applied_total", projection="balances")
+    sqlite_till.recharge()
+    assert value(sqlite_till.front, "projection_lag_events", projection="balances") == 2
+
+    sqlite_till.drain()
+
+    assert value(sqlite_till.front, "projection_events_applied_total", projection="balances") - before == 2
+    assert value(sqlite_till.front, "projection_lag_events", projection="balances") == 0
+    assert value(sqlite_till.front, "projection_stopped", projection="balances") == 0
+
+
+def test_open_orders_are_counted_with_the_age_of_the_oldest(till: Till) -> None:
+    till.recharge()
+    till.place()
+    till.place()
+    time.sleep(0.05)
+
+    assert value(till.front, "orders_open", status="placed") == 2
+    assert 0.05 < value(till.front, "order_oldest_seconds", status="placed") < 60
+    assert value(till.front, "orders_open", status="needs_review") == 0
+
+
+def test_failed_logins_and_refused_tries_are_counted(sqlite_till: Till) -> None:
+    client = sqlite_till.front.app.test_client()
+    before = value(sqlite_till.front, "logins_failed_total", by="password")
+    limited = value(sqlite_till.front, "limited_total", limit="login-at")
+
+    for _ in range(11):
+        client.post("/v1/session", json={"username": "nobody", "password": "wrong password"})
+
+    assert value(sqlite_till.front, "logins_failed_total", by="password") - before == 10
+    assert value(sqlite_till.front, "limited_total", limit="login-at") - limited == 1
+
+
+def test_pools_are_shown_for_databases_and_redis(sqlite_till: Till) -> None:
+    pools = {each.labels["pool"] for each in families(sqlite_till.front)["orderledger_pool_limit"].samples}
+
+    assert pools == {"log", "directory", "redis", "queue-redis"}
+    assert value(sqlite_till.front, "pool_limit", pool="log") >= 16
+    before = value(sqlite_till.front, "pool_in_use", pool="log")
+    with sqlite_till.front.services.engine.connect():
+        assert value(sqlite_till.front, "pool_in_use", pool="log") == before + 1
+    assert families(sqlite_till.front)["process_open_fds"].samples[0].value > 0
+
+
+@pytest.fixture
+def reporters(sqlite_till: Till, redis_url: str) -> Iterator[list[Reporter]]:
+    """An API process, and a worker's report beside it."""
+    services = sqlite_till.front.services
+    services.report()
+    other = Reporter(open_redis(redis_url), Who(role="agent", process="elsewhere:7"), [REGISTRY], 0.2)
+    assert services.metrics.reporter is not None
+    yield [services.metrics.reporter, other]
+    other.close()
+    services.metrics.reporter.close()
+
+
+def test_one_scrape_shows_every_process_and_forgets_those_that_ended(
+    sqlite_till: Till, reporters: list[Reporter]
+) -> None:
+    own, other = reporters
+    other.report()
+
+    roles = {each.labels["role"] for each in families(sqlite_till.front)["process_open_fds"].samples}
+    assert roles == {"api", "agent"}
+    assert value(sqlite_till.front, "requests_total", process=own.who.process) > 0
+    shared = families(sqlite_till.front)["orderledger_projection_lag_events"].samples
+    assert all(set(each.labels) == {"projection"} for each in shared), "what is shared belongs to no process"
+
+    other.close()
+    time.sleep(0.2 * 4 + 0.2)
+
+    assert {each.labels["role"] for each in families(sqlite_till.front)["process_open_fds"].samples} == {"api"}
+
+
+def test_without_redis_the_process_shows_its_own_figures(sqlite_till: Till, reporters: list[Reporter]) -> None:
+    services = sqlite_till.front.services
+    client, services.redis = services.redis, open_redis("redis://127.0.0.1:1/0")
+    reporters[0]._client = services.redis
+
+    assert value(sqlite_till.front, "redis_up") == 0
+    assert value(sqlite_till.front, "database_up") == 1
+    assert "orderledger_projection_lag_events" not in families(sqlite_till.front)
+    services.redis = client
+
+
+def test_a_figure_never_has_an_id_or_a_path_of_a_request_in_its_labels(sqlite_till: Till) -> None:
+    client = sqlite_till.front.app.test_client()
+    client.get("/v1/no/such/path")
+    client.get(f"/v1/customers/{sqlite_till.customer_id}")
+    sqlite_till.recharge()
+
+    text = client.get("/metrics").text
+
+    assert sqlite_till.customer_id not in text and "/v1" not in text
+    assert re.search(r'orderledger_requests_total\{route="none",status="404"\}', text)
