@@ -28,6 +28,7 @@ from api import (
 )
 from api.console import pages
 from api.directory.areas import AREAS as DIRECTORY_AREAS
+from api.draining import Draining
 from api.routing import Route, register
 from api.services import Once, Services
 from api.settings import ApiSettings
@@ -72,9 +73,11 @@ def create_app(environment: Mapping[str, str], *, begin: Callable[[Services], ob
     app = Api("api", static_folder=None)
     app.url_map.merge_slashes = False
     declared: list[Route] = []
+    draining = Draining()
+    app.extensions["draining"] = draining
 
     def make() -> Services:
-        services = Services(environment)
+        services = Services(environment, draining)
         # Pages are for people: they are no part of the API.
         services.description = openapi.describe([each for each in declared if each.tag != pages.routes.tag])
         begin(services)

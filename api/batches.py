@@ -26,7 +26,7 @@ from api.services import Services
 from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
-from ledger.errors import AccountNotFound, LedgerError, OrderNotFound, ReadUnavailable
+from ledger.errors import AccountNotFound, LedgerError, NothingRecorded, OrderNotFound, ReadUnavailable
 from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
@@ -273,10 +273,19 @@ def _slices(call: Call, lines: Iterator[bytes]) -> Iterator[list[Item]]:
         if count > commands_max:
             yield [TooManyCommands(commands_max=commands_max)]
             return
+        if _is_cut_short(call):
+            yield [NothingRecorded(reason="the server is being stopped") for _ in chunk]
+            continue
         try:
             yield understand(call.services, call.asker, origin(call), [_document(line) for line in chunk])
         except ReadUnavailable as error:
             yield [error for _ in chunk]
+
+
+def _is_cut_short(call: Call) -> bool:
+    # A stream that goes on for longer than a stop may take is answered all the same: what is left of it, with "not now".
+    settings, draining = call.services.settings, call.services.draining
+    return bool(draining.for_s > settings.drain_notice_s + settings.drain_s / 2)
 
 
 def _slice_results(call: Call, items: Sequence[Item]) -> tuple[list[dict[str, Any]], int]:

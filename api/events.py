@@ -135,6 +135,9 @@ class EventStream:
         ends_at_s = time.monotonic() + self._services.settings.event_stream_s
         said_at_s = time.monotonic()
         while time.monotonic() < ends_at_s:
+            if self._services.draining.is_on:
+                yield self._services.draining.parting()
+                return
             try:
                 end, events = read(self._services.engine, look)
             except LedgerError:

@@ -33,7 +33,8 @@ def health(call: Call) -> Answer:
 def ready(call: Call) -> Answer:
     """Check database, schema and Redis, and say how far behind each read model is.
 
-    Without Redis the service is degraded, not down: commands are taken, balances come from the log.
+    Without Redis the service is degraded, not down: commands are taken, balances come from the log. Draining, it still
+    answers whatever is asked, but no longer wants to be.
     """
     checks: dict[str, Any] = {}
     checks["database"], head = _database(call)
@@ -42,6 +43,8 @@ def ready(call: Call) -> Answer:
     words = "degraded" if is_ready else "unavailable"
     if all(check["ok"] for check in checks.values()):
         words = "ready"
+    if call.services.draining.is_on:
+        is_ready, words = False, "draining"
     body = {"status": words, "checks": checks, "head": head, "projections": models}
     return Answer(200 if is_ready else 503, body, {} if is_ready else {"Retry-After": "1"})
 

@@ -10,12 +10,14 @@ import os
 import resource
 import signal
 import socket
+from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from api.draining import TELL
 from api.settings import ApiSettings
 
 BACKLOG = 1_024
@@ -31,10 +33,13 @@ OTHER_FILES = 256
 
 
 def serve(host: str, port: int, workers: int) -> int:
-    """Serve until SIGTERM or SIGINT, finishing the requests in flight; port 0 picks a free one. Return the exit code."""
+    """Serve until SIGTERM or SIGINT, finishing the requests in flight; port 0 picks a free one. Return the exit code.
+
+    After SIGTERM it drains first (api.draining).
+    """
     settings = ApiSettings.from_environment(os.environ)
     chosen = port or _free_port(host)
-    server = Granian(
+    server = DrainingServer(
         "api.wsgi:app",
         address=host,
         port=chosen,
@@ -53,12 +58,42 @@ def serve(host: str, port: int, workers: int) -> int:
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
     )
+    server.notice_s = settings.drain_notice_s
     if port == 0:
         print(f"listening on http://{host}:{chosen}", flush=True)
     # Granian stops in order on SIGINT and SIGTERM alike; a shell's background job ignores SIGINT unless told otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     server.serve()
     return 0
+
+
+class DrainingServer(Granian):  # type: ignore[misc, valid-type]
+    """A granian that tells its workers to drain before it stops them.
+
+    A second signal, or Ctrl-C, stops at once, still finishing the requests in flight.
+    """
+
+    notice_s: float = 0.0
+
+    def signal_handler_interrupt(self, signum: int = signal.SIGTERM, *arguments: Any) -> None:
+        """Remember that it is to stop, and whether in a hurry."""
+        if signum == signal.SIGINT:
+            self.notice_s = 0.0
+        super().signal_handler_interrupt(signum, *arguments)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Tell, wait, stop."""
+        self._tell()
+        super().shutdown(exit_code)
+
+    def _tell(self) -> None:
+        if not self.interrupt_signal or self.notice_s == 0:
+            return
+        self.main_loop_interrupt.clear()
+        for worker in self.wrks:
+            if worker.is_alive():
+                os.kill(worker.inner.pid, TELL)
+        self.main_loop_interrupt.wait(self.notice_s)
 
 
 def _connections_max(wanted: int) -> int:

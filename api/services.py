@@ -16,6 +16,7 @@ from flask import Request
 
 from api.authentication import Authenticator, bearer_token
 from api.currencies import Currencies
+from api.draining import Draining
 from api.errors import Unauthenticated
 from api.limits import Limits
 from api.metrics import Metrics
@@ -63,8 +64,9 @@ class Services:
     Thread-safe; nothing connects before it is used.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], draining: Draining | None = None) -> None:
         self.environment = environment
+        self.draining = draining or Draining()
         self.settings = ApiSettings.from_environment(environment)
         self.ledger_settings = read_settings(LedgerSettings, environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)

@@ -53,6 +53,12 @@ class ApiSettings:
         4_096,
         "connections one API process keeps open; more wait until it accepts them",
     )
+    drain_notice_s: float = setting(
+        "DRAIN_NOTICE_S",
+        seconds(0, 120),
+        2.0,
+        "how long an API process told to stop still serves, /readyz saying no and each answer closing its connection",
+    )
     drain_s: int = setting("DRAIN_S", integer(1, 600), 15, "longest wait for requests in flight at a stop, in seconds")
     request_bytes_max: int = setting(
         "REQUEST_BYTES_MAX", integer(1_024, 1 << 30), 1 << 20, "largest request body, in bytes"

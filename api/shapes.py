@@ -266,9 +266,9 @@ class ProjectionAnswer(Shown):
 
 
 class ReadinessAnswer(Shown):
-    """What works: ready, degraded (commands are taken, searches may not be), or unavailable."""
+    """What works: ready, degraded (commands are taken, searches may not be), unavailable, or draining (about to stop)."""
 
-    status = fields.String(metadata={"enum": ["ready", "degraded", "unavailable"]})
+    status = fields.String(metadata={"enum": ["ready", "degraded", "unavailable", "draining"]})
     checks = fields.Dict(keys=fields.String(), values=fields.Dict())
     head = fields.Integer(allow_none=True)
     projections = fields.List(fields.Nested(ProjectionAnswer))

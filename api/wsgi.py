@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 from api.admission import Admission
 from api.application import close, create_app
+from api.draining import Draining
 from api.safe_settings import findings_of_settings
 from api.services import Services
 from api.settings import ApiSettings
@@ -45,7 +46,9 @@ def app() -> Flask:
     multiprocessing.util.Finalize(made, close, args=(made,), exitpriority=100)
     settings = ApiSettings.from_environment(os.environ)
     admission = Admission(_with_ended_bodies(made.wsgi_app), made.extensions["services"], settings)
-    made.wsgi_app = admission  # type: ignore[method-assign, assignment]
+    draining: Draining = made.extensions["draining"]
+    draining.begin_when_told()
+    made.wsgi_app = draining.closing(admission)  # type: ignore[method-assign, assignment]
     threading.Thread(
         target=_end_with_parent, args=(os.getppid(), settings.drain_s), name="parent-watch", daemon=True
     ).start()

@@ -49,6 +49,8 @@ def up(
         wanted[PREFIX + "PORT"] = str(port)
     wanted.setdefault(PREFIX + "EXECUTOR_ALLOW_PRIVATE", "true")
     wanted.setdefault(PREFIX + "SMS_PROVIDER", "console")
+    # Nobody stands in front who would have to turn to another process first.
+    wanted.setdefault(PREFIX + "DRAIN_NOTICE_S", "0")
     if _is_loopback(ApiSettings.from_environment(wanted).host):
         # On one's own machine there is no HTTPS, and nobody in between.
         wanted.setdefault(PREFIX + "SESSION_COOKIE_SECURE", "false")

@@ -69,6 +69,10 @@ class Client:
         )
         return Answer(answer.status, found, answer.headers)
 
+    def trust(self, certificate: str) -> None:
+        """Take a certificate for good when it is this file's."""
+        self._pool.connection_pool_kw["ca_certs"] = certificate
+
     def get(self, path: str, **headers: str) -> Answer:
         """GET."""
         return self.request("GET", path, **headers)
@@ -81,16 +85,24 @@ class Client:
 class Service:
     """One process of each role; each may be killed and is then started again, as a process manager would."""
 
-    def __init__(self, environment: Mapping[str, str], *, api_workers: int = 1, log: Path | None = None) -> None:
-        self.port = _free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+    def __init__(
+        self, environment: Mapping[str, str], *, api_workers: int = 1, apis: int = 1, log: Path | None = None
+    ) -> None:
+        ports = [_free_port() for _ in range(apis)]
+        self.port = ports[0]
+        self.addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        self.address = self.addresses[0]
         code = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
         base = {name: value for name, value in os.environ.items() if not name.startswith("ORDERLEDGER_")}
-        self.environment = {**base, **environment, "PYTHONPATH": code}
-        api = ("api", "--port", str(self.port), "--workers", str(api_workers))
-        self._commands = {" ".join(command[:2]): command for command in ROLES} | {"api": api}
+        # Nobody stands in front of it who would need notice of a stop, unless a test says so.
+        self.environment = {**base, "ORDERLEDGER_DRAIN_NOTICE_S": "0", **environment, "PYTHONPATH": code}
+        self._commands: dict[str, tuple[str, ...]] = {" ".join(command[:2]): command for command in ROLES}
+        for number, port in enumerate(ports, start=1):
+            name = "api" if number == 1 else f"api {number}"
+            self._commands[name] = ("api", "--port", str(port), "--workers", str(api_workers))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._log = log
+        self._held: set[str] = set()
         self._stopping = threading.Event()
 
     def run(self, *arguments: str) -> str:
@@ -109,7 +121,8 @@ class Service:
         for name in self._commands:
             self._start(name)
         threading.Thread(target=self._keep_running, daemon=True).start()
-        self.wait_until(lambda: self._status("/readyz") == 200, s_max=READY_S_MAX)
+        for address in self.addresses:
+            self.wait_until(lambda: self._status("/readyz", address) == 200, s_max=READY_S_MAX)  # noqa: B023
 
     def client(self, role: str = "admin") -> Client:
         """Make an API key and return its client."""
@@ -138,6 +151,29 @@ class Service:
         process = self._processes[name]
         use = [_use(pid) for pid in [*_descendants(process.pid), process.pid]]
         return Use(sum(each.files for each in use), sum(each.threads for each in use))
+
+    def restart(self, name: str) -> float:
+        """Stop a role in order, as a deployment does, and wait until it is there again; return how long it was away."""
+        process = self._processes[name]
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(STOP_S_MAX)
+        assert code == 0, f"{name} ended with {code}"
+        started_s = time.monotonic()
+        self.wait_until(lambda: self._processes[name] is not process, s_max=READY_S_MAX)
+        if name.startswith("api"):
+            address = self.addresses[int(name.removeprefix("api") or 1) - 1]
+            self.wait_until(lambda: self._status("/readyz", address) == 200, s_max=READY_S_MAX)
+        return time.monotonic() - started_s
+
+    def hold(self, name: str) -> None:
+        """Stop a role in order, and do not start it again until it is released."""
+        self._held.add(name)
+        self._processes[name].send_signal(signal.SIGTERM)
+        self._processes[name].wait(STOP_S_MAX)
+
+    def release(self, name: str) -> None:
+        """Start a role again."""
+        self._held.discard(name)
 
     def stop(self) -> dict[str, int]:
         """Stop every role with SIGTERM and return their exit codes."""
@@ -171,20 +207,22 @@ class Service:
     def _keep_running(self) -> None:
         while not self._stopping.wait(0.1):
             for name, process in list(self._processes.items()):
-                if process.poll() is not None and not self._stopping.is_set():
+                if process.poll() is not None and not self._stopping.is_set() and name not in self._held:
                     self._start(name)
 
-    def _status(self, path: str) -> int:
+    def _status(self, path: str, address: str) -> int:
         try:
-            return int(urllib3.request("GET", self.address + path, retries=False, timeout=2).status)
+            return int(urllib3.request("GET", address + path, retries=False, timeout=2).status)
         except urllib3.exceptions.HTTPError:
             return 0
 
 
 @contextmanager
-def running(environment: Mapping[str, str], *, api_workers: int = 1, log: Path | None = None) -> Iterator[Service]:
+def running(
+    environment: Mapping[str, str], *, api_workers: int = 1, apis: int = 1, log: Path | None = None
+) -> Iterator[Service]:
     """Migrate, start every role, and stop them at the end; a process that does not end in order is an error."""
-    service = Service(environment, api_workers=api_workers, log=log)
+    service = Service(environment, api_workers=api_workers, apis=apis, log=log)
     service.run("db", "upgrade")
     service.start()
     try:

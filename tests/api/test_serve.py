@@ -65,6 +65,7 @@ def served(sqlite_ledger_url: str, redis_url: str) -> Iterator[Served]:
         "ORDERLEDGER_DATABASE_URL": sqlite_ledger_url,
         "ORDERLEDGER_REDIS_URL": redis_url,
         "ORDERLEDGER_DRAIN_S": "5",
+        "ORDERLEDGER_DRAIN_NOTICE_S": "1.5",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "orderledger", "api", "--port", "0"],
@@ -141,6 +142,75 @@ def test_a_stop_finishes_what_was_begun_and_loses_nothing(served: Served) -> Non
     assert accepted
     assert refused == []
     assert len(set(accepted)) == len(accepted)
+
+
+def test_a_server_that_is_told_to_stop_says_so_and_serves_until_nobody_relies_on_it(served: Served) -> None:
+    customer_id = served.customer()
+    kept = served.connect()
+    sent = {"Authorization": f"Bearer {served.secret}"}
+    kept.request("GET", f"/v1/customers/{customer_id}/balance", headers=sent)
+    assert kept.getresponse().read()
+    stream = served.connect()
+    stream.request("GET", "/v1/events", headers=sent | {"Accept": "text/event-stream", "Last-Event-ID": "1"})
+    streamed = stream.getresponse()
+    assert streamed.readline() == b"retry: 1000\n"
+
+    served.process.terminate()
+    _wait_until(lambda: served.ask("GET", "/readyz")[1]["status"] == "draining")
+
+    kept.request("GET", f"/v1/customers/{customer_id}/balance", headers=sent)
+    answer = kept.getresponse()
+    assert (answer.status, answer.getheader("Connection")) == (200, "close")
+    answer.read()
+    assert kept.sock is None
+    status, body = served.ask(
+        "POST", f"/v1/customers/{customer_id}/recharges", {"amount": "1.00"}, Idempotency_Key="while draining"
+    )
+    assert (status, body["type"]) == (201, "recharge.posted")
+    assert b": draining\nretry: " in streamed.read()
+    assert served.process.wait(timeout=20) == 0
+
+
+def test_a_stream_of_commands_ends_in_order_before_a_stop_runs_out_of_patience(served: Served) -> None:
+    customer_id = served.customer()
+    begun = threading.Event()
+
+    def lines() -> Iterator[bytes]:
+        for number in range(10**6):
+            if ended.is_set():
+                return
+            for part in range(500):
+                key = f"k{number}-{part}"
+                command = {"type": "recharge", "idempotency_key": key, "customer_id": customer_id, "amount": "0.01"}
+                yield f"{json.dumps(command)}\n".encode()
+            begun.set()
+            time.sleep(0.1)
+
+    ended = threading.Event()
+    answers: list[tuple[int, Any]] = []
+
+    def send() -> None:
+        answers.append(served.ask("POST", "/v1/batches", lines(), Content_Type="application/x-ndjson"))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    begun.wait()
+    time.sleep(1)
+
+    served.process.terminate()
+    # Beyond half of the time that requests in flight get, 1.5 + 2.5 seconds; not to the end of it.
+    time.sleep(5)
+    ended.set()
+    code = served.process.wait(timeout=20)
+    sender.join()
+
+    ((status, text),) = answers
+    results = [json.loads(line) for line in text.splitlines()]
+    statuses = [each["status"] for each in results]
+    cut_at = statuses.index(503)
+    assert (code, status) == (0, 200)
+    assert set(statuses[:cut_at]) == {201}
+    assert {each["problem"]["code"] for each in results[cut_at:]} == {"unavailable"}
 
 
 def test_a_killed_server_takes_its_workers_along(served: Served) -> None:

@@ -23,7 +23,7 @@ def place(
     with PrivateRedis() as redis:
         environment = {
             "ORDERLEDGER_DATA": str(data),
-            "ORDERLEDGER_SECRET_KEY": "test",
+            "ORDERLEDGER_SECRET_KEY": "of the scenarios, 0123456789 abcdef",
             "ORDERLEDGER_DATABASE_URL": mariadb.create_database(name),
             "ORDERLEDGER_REDIS_URL": redis.url(),
             "ORDERLEDGER_SWEEP_INTERVAL_S": "1",
