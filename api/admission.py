@@ -62,7 +62,7 @@ class Admission:
         services = self._services()
         call = Call(services, request_id(environment.get("HTTP_X_REQUEST_ID", "")), None, {}, {}, None, "")
         error = NothingRecorded(reason="more requests come than can be answered")
-        answer = problem_answer(error, call, environment["PATH_INFO"])
+        answer = problem_answer(error, call, ROUTE)
         body = str(answer.body).encode("ascii")
         services.metrics.observe(ROUTE, answer.status, time.perf_counter() - began)
         headers = [

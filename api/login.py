@@ -55,7 +55,7 @@ def log_in(call: Call) -> Answer:
     person = _of_code(call, address) if by_code else _of_password(call, address)
     if person is None:
         LOGINS_FAILED.labels("code" if by_code else "password").inc()
-        _log.info("login failed", address=address, by="code" if by_code else "password", request_id=call.request_id)
+        _log.info("login-failed", address=address, by="code" if by_code else "password")
         raise LoginFailed()
     return _logged_in(call, person, address)
 

@@ -29,9 +29,10 @@ from api.directory.fields import StrictSchema
 from api.encoding import encode_json
 from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest, NotFreshEnough
 from ledger.ids import new_id
+from ledger.logs import current
 from ledger.money import Currency
 from ledger.proofs.tree import TILE_WIDTH
-from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX
+from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX, key_digest
 
 
 class _Public:
@@ -79,6 +80,15 @@ class Call:
     idempotency_key: str
     unit: Currency | None = None
     answer_headers: dict[str, str] = field(default_factory=dict)
+
+    def log_fields(self) -> Mapping[str, Any]:
+        """Return the ids of the request, its principal and its command; a key may be worded, so its digest is told."""
+        fields = {"request_id": self.request_id}
+        if self.principal is not None:
+            fields["principal"] = self.principal.id
+            if self.idempotency_key:
+                fields["command"] = key_digest(self.principal.id, self.idempotency_key).hex()
+        return fields
 
     @property
     def asker(self) -> Principal:
@@ -255,6 +265,7 @@ class _Dispatcher:
             body=None,
             idempotency_key=_idempotency_key(query) if route.idempotent else "",
         )
+        current.set(call)
         if route.body is not None and not route.streamed:
             bytes_max = getattr(services.settings, route.bytes_max)
             call.body = load(route.body, bodies.read_json(request, bytes_max))

@@ -54,6 +54,8 @@ def serve(host: str, port: int, workers: int) -> int:
         workers_kill_timeout=settings.drain_s,
         log_access=False,
         log_level=LogLevels.warning,
+        # Its lines are written as ours are.
+        log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
         factory=True,
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),

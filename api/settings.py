@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import phonenumbers
 
-from ledger.settings import integer, read_settings, seconds, setting, text
+from ledger.settings import boolean, integer, read_settings, seconds, setting, text
 
 SECRET_FILE = "secret-key"
 """Where in the data directory `up` keeps the secret key that it made."""
@@ -101,6 +101,8 @@ class ApiSettings:
         0,
         "reverse proxies in front, one behind the other, whose X-Forwarded-For and X-Forwarded-Proto are believed",
     )
+
+    access_log: bool = setting("ACCESS_LOG", boolean, False, "is a line logged for each request answered")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, cast
 from marshmallow import Schema
 
 from api import bodies
-from api.answers import SECURITY_HEADERS, problem_answer, request_id
+from api.answers import SECURITY_HEADERS, log_access, problem_answer, request_id
 from api.encoding import encode_json
 from api.errors import BodyTooLarge, MalformedRequest
 from api.routing import Answer, Call, PositionConverter, Route, TokenConverter, ensure_admitted, load, query_defaults
 from api.services import Services
 from ledger.errors import LedgerError
+from ledger.logs import current
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -61,6 +62,7 @@ class ShortWay:
             body=None,
             idempotency_key=environment["HTTP_IDEMPOTENCY_KEY"],
         )
+        current.set(call)
         answer = _answered(target.route, call, environment)
         body = encode_json(answer.body) if isinstance(answer.body, dict) else answer.body.encode("utf-8")
         headers = [
@@ -70,7 +72,11 @@ class ShortWay:
             ("X-Request-Id", call.request_id),
             *_SECURITY,
         ]
-        services.metrics.observe(target.route.operation_id, answer.status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        services.metrics.observe(target.route.operation_id, answer.status, seconds)
+        if services.settings.access_log:
+            log_access("POST", target.route.operation_id, answer.status, seconds, len(body), answer.headers)
+        current.set(None)
         start(_STATUS_LINES[answer.status], headers)
         return [body]
 
@@ -123,9 +129,9 @@ def _answered(route: Route, call: Call, environment: WSGIEnvironment) -> Answer:
         call.body = load(cast(Schema, route.body), bodies.parse(body))
         return route.view(call)
     except LedgerError as error:
-        return problem_answer(error, call, environment["PATH_INFO"])
+        return problem_answer(error, call, route.operation_id)
     except Exception as error:  # noqa: BLE001 - The edge of the process: the client gets an answer and we get a line.
-        return problem_answer(LedgerError(), call, environment["PATH_INFO"], cause=error)
+        return problem_answer(LedgerError(), call, route.operation_id, cause=error)
 
 
 def _body(environment: WSGIEnvironment, bytes_max: int) -> bytes:

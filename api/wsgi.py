@@ -5,13 +5,11 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import structlog
 from flask import Flask
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ from api.safe_settings import findings_of_settings
 from api.services import Services
 from api.settings import ApiSettings
 from ledger.errors import UnsafeStart
+from ledger.logs import configure_logs
 from ledger.safety.checks import refusals, sentence, with_accepted
 from ledger.settings import LedgerSettings, read_settings
 
@@ -36,9 +35,9 @@ def app() -> Flask:
     A factory: give it to the server as such; another server than `orderledger api` starts it without the checks of
     databases and Redis. Raises BadSetting, UnsafeStart.
     """
-    _configure_logs()
-    accepted = read_settings(LedgerSettings, os.environ).allow_unsafe
-    unsafe = refusals(with_accepted(findings_of_settings(os.environ), accepted))
+    ledger_settings = read_settings(LedgerSettings, os.environ)
+    configure_logs(ledger_settings.log_level, role="api")
+    unsafe = refusals(with_accepted(findings_of_settings(os.environ), ledger_settings.allow_unsafe))
     if unsafe:
         raise UnsafeStart(lines=tuple(sentence(each) for each in unsafe))
     made = create_app(os.environ, begin=Services.report)
@@ -55,20 +54,6 @@ def app() -> Flask:
     # Before the first request: also a process that nobody asked yet is seen at /metrics.
     made.extensions["services"]()
     return made
-
-
-def _configure_logs() -> None:
-    # One JSON object a line. Tracebacks without the values of variables: these may be secrets or somebody's data.
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def _with_ended_bodies(inner: WSGIApplication) -> WSGIApplication:

@@ -171,6 +171,16 @@ def account_events(connection: sa.Connection, account_id: str, *, after: int, up
     return _fetch(connection, query)
 
 
+def correlations_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, str]:
+    """Return the requests that the events at these positions came from."""
+    found: dict[int, str] = {}
+    for start in range(0, len(positions), PAGE_EVENTS):
+        page = positions[start : start + PAGE_EVENTS]
+        query = sa.select(_EVENTS.c.position, _EVENTS.c.correlation_id).where(_EVENTS.c.position.in_(page))
+        found.update({row[0]: row[1] for row in connection.execute(query)})
+    return found
+
+
 def details_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return the erasable free text of the events at these positions; those without any, or erased, are left out."""
     table, found = schema.details, {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ledger.errors import BadSetting
+from ledger.logs import LEVELS
 from ledger.money import currency
 from ledger.safety.checks import accepted_checks
 
@@ -183,6 +184,7 @@ class LedgerSettings:
     append_group_max: int = setting(
         "APPEND_GROUP_MAX", integer(1, 10_000), 1_000, "commands committed together at most"
     )
+    log_level: str = setting("LOG_LEVEL", one_of(*LEVELS), "info", "from which level on a process writes its log")
     allow_unsafe: tuple[str, ...] = setting(
         "ALLOW_UNSAFE",
         accepted_checks,

@@ -7,6 +7,8 @@ import sys
 
 from api.serve import serve
 from api.settings import ApiSettings
+from ledger.logs import configure_logs
+from ledger.settings import LedgerSettings, read_settings
 from orderledger.maintenance import maintain
 from workers.orphans import end_with_parent
 from workers.settings import WorkerSettings
@@ -17,6 +19,7 @@ API, MAINTENANCE = "api", "maintenance"
 def main(arguments: list[str]) -> int:
     """Run the role until told to stop."""
     role, parent = arguments
+    configure_logs(read_settings(LedgerSettings, os.environ).log_level, role=role)
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
     if role == MAINTENANCE:
         return maintain(os.environ)

@@ -61,10 +61,11 @@ def group() -> None:
 @click.option("--demo", is_flag=True, help="Fill an empty ledger with demonstration data.")
 def up_command(data: str | None, host: str | None, port: int | None, demo: bool) -> None:  # noqa: FBT001
     """Run everything on this machine: API, workers, agent, and Redis when none is configured. Ctrl-C stops it."""
-    from orderledger.logs import configure_logs
+    from ledger.logs import configure_logs
+    from ledger.settings import LedgerSettings, read_settings
     from orderledger.up import up
 
-    configure_logs()
+    configure_logs(read_settings(LedgerSettings, os.environ).log_level, role="up")
     sys.exit(up(os.environ, data=data, host=host, port=port, with_demo=demo, say=_say))
 
 
@@ -76,10 +77,8 @@ def api_command(host: str | None, port: int | None, workers: int | None) -> None
     """Serve the HTTP API."""
     from api.serve import serve
     from api.settings import ApiSettings
-    from orderledger.logs import configure_logs
 
-    configure_logs()
-    environment = _environment()
+    environment = _environment("api")
     os.environ.update(environment)
     settings = ApiSettings.from_environment(environment)
     chosen_port = settings.port if port is None else port
@@ -94,33 +93,27 @@ def worker_group() -> None:
 @worker_group.command("projections")
 def projections_worker() -> None:
     """Keep the read models in Redis up with the log."""
-    from orderledger.logs import configure_logs
     from workers.roles import run_projection_workers
 
-    configure_logs()
-    environment = _environment()
+    environment = _environment("projections")
     _run_checked(environment, lambda: run_projection_workers(environment))
 
 
 @worker_group.command("agent")
 def agent_worker() -> None:
     """Execute orders in the outside systems."""
-    from orderledger.logs import configure_logs
     from workers.roles import run_agent_workers
 
-    configure_logs()
-    environment = _environment()
+    environment = _environment("agent")
     _run_checked(environment, lambda: run_agent_workers(environment))
 
 
 @worker_group.command("maintenance")
 def maintenance_worker() -> None:
     """Find what lost wake-ups and crashes left undone."""
-    from orderledger.logs import configure_logs
     from orderledger.maintenance import maintain
 
-    configure_logs()
-    environment = _environment()
+    environment = _environment("maintenance")
     _run_checked(environment, lambda: maintain(environment))
 
 
@@ -364,10 +357,16 @@ def settings_command(as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{each['variable']} = {shown}\n    {each['help']}")
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(role: str = "") -> Mapping[str, str]:
+    """Return the completed environment; a process that goes on running has a role, and writes a log."""
+    from ledger.logs import configure_logs
+    from ledger.settings import LedgerSettings, read_settings
     from orderledger.surroundings import complete
 
-    return complete(os.environ)
+    environment = complete(os.environ)
+    if role:
+        configure_logs(read_settings(LedgerSettings, environment).log_level, role=role)
+    return environment
 
 
 def _run_checked(environment: Mapping[str, str], run: Callable[[], int]) -> NoReturn:

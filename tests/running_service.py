@@ -201,7 +201,7 @@ class Service:
         with ExitStack() as stack:
             errors = None if self._log is None else stack.enter_context(self._log.open("ab"))
             self._processes[name] = subprocess.Popen(
-                command, env=self.environment, start_new_session=True, stderr=errors
+                command, env=self.environment, start_new_session=True, stdout=errors, stderr=errors
             )
 
     def _keep_running(self) -> None:

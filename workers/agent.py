@@ -6,17 +6,18 @@ claims only while a job wants it to; what is under way it records in any case.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
+
+import structlog
 
 from workers.runner import Runner
 from workers.settings import RUN_S
 
 FAILURE_PAUSE_S = 1.0
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class Agent:
@@ -68,7 +69,7 @@ class Agent:
             try:
                 wait_s = self._runner.advance(claiming=claiming)
             except Exception:  # noqa: BLE001 - The edge of a thread: one order's bad data must not stop the others.
-                _log.exception("the agent's turn ended abruptly")
+                _log.exception("turn-ended-abruptly")
                 wait_s = FAILURE_PAUSE_S
             if wait_s is None:
                 self._rest(wanted)

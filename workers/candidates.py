@@ -25,7 +25,8 @@ NO_RUNNER = ""
 class Candidate:
     """An order that is due, with its claim as it was seen: `runner` is None when there is no row yet.
 
-    `first_started_at_us` is None before the first attempt, `details` when the order has none.
+    `correlation_id` is the request that placed the order. `first_started_at_us` is None before the first attempt,
+    `details` when the order has none.
     """
 
     order: Order
@@ -34,6 +35,7 @@ class Candidate:
     lease_until_us: int = 0
     calls: int = 0
     last_code: str | None = None
+    correlation_id: str = ""
     first_started_at_us: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     requests: tuple[CancellationRequest, ...] = ()
@@ -100,13 +102,15 @@ def _complete(connection: sa.Connection, candidates: Sequence[Candidate]) -> lis
     """Add what the executor is told; what is known only of orders that were started is not looked for in others."""
     if not candidates:
         return []
-    details = log.details_at(connection, [each.order.placed_position for each in candidates])
+    placed = [each.order.placed_position for each in candidates]
+    details, correlations = log.details_at(connection, placed), log.correlations_at(connection, placed)
     started = [each.order.order_id for each in candidates if each.order.attempt > 0]
     first_started_at_us = log.first_times_us(connection, started, type=OrderStarted.TYPE) if started else {}
     requests = requests_by_order(connection, started) if started else {}
     return [
         replace(
             each,
+            correlation_id=correlations.get(each.order.placed_position, each.order.order_id),
             first_started_at_us=first_started_at_us.get(each.order.order_id),
             details=details.get(each.order.placed_position, {}),
             requests=tuple(requests.get(each.order.order_id, ())),

@@ -10,6 +10,8 @@ import os
 import sys
 from contextlib import ExitStack
 
+from ledger.logs import configure_logs
+from ledger.settings import LedgerSettings, read_settings
 from projections.jobs import WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
 from workers.agent import install
@@ -22,6 +24,8 @@ from workers.settings import WorkerSettings
 def main(arguments: list[str]) -> int:
     """Serve the target's queue."""
     target, parent = arguments
+    level = read_settings(LedgerSettings, os.environ).log_level
+    configure_logs(level, role=target if target == AGENT else PROJECTIONS)
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
     with ExitStack() as closing:
         if target == AGENT:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import structlog
 
 from ledger.clock import now_us
 from ledger.errors import NotFound
@@ -24,7 +25,7 @@ EXECUTOR_CHANGED = "executor-changed"
 ExecutorLookup = Callable[[str], tuple[str, Mapping[str, Any]] | None]
 """From a product's sku to its executor's name and settings, as the directory has them."""
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,8 +78,8 @@ class Claiming:
             try:
                 name, executor = self._opened(each, executors[each.order.product])
             except UnusableExecutor as error:
-                _log.warning("order %s is parked: %s", order_id, error)
-                claimed.parking[order_id] = park_submission(each.order, each.order.attempt, str(error))
+                _log.warning("order-parked", order_id=order_id, code=str(error), correlation_id=each.correlation_id)
+                claimed.parking[order_id] = park_submission(each, each.order.attempt, str(error))
                 continue
             if each.goes_on:
                 claimed.going_on.append((each, executor))
@@ -103,5 +104,12 @@ class Claiming:
         try:
             return name, self._executors.open(name, settings)
         except UnusableExecutor as error:
-            _log.warning("executor %s of product %s cannot be used: %s", name, candidate.order.product, error)
+            _log.warning(
+                "executor-unusable",
+                executor=name,
+                product=candidate.order.product,
+                problem=str(error),
+                order_id=candidate.order.order_id,
+                correlation_id=candidate.correlation_id,
+            )
             raise UnusableExecutor(UNAVAILABLE) from None

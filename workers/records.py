@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from ledger.commands import CompleteOrder, FailOrder, OrderCommand, ParkOrder, StartOrder
-from ledger.orders import Order
 from ledger.submission import Submission
 from workers.cancellations import CancellationRequest
 from workers.candidates import Candidate
@@ -59,15 +58,19 @@ def start_submission(candidate: Candidate, executor: str, runner: str) -> Submis
     """
     order_id, attempt = candidate.order.order_id, candidate.next_attempt
     return _submission(
-        StartOrder(order_id=order_id, attempt=attempt, executor=executor), f"start:{order_id}:{attempt}:{runner}"
+        StartOrder(order_id=order_id, attempt=attempt, executor=executor),
+        f"start:{order_id}:{attempt}:{runner}",
+        candidate.correlation_id,
     )
 
 
-def park_submission(order: Order, attempt: int, code: str) -> Submission:
+def park_submission(candidate: Candidate, attempt: int, code: str) -> Submission:
     """Return the command that hands an order to a person."""
+    order_id = candidate.order.order_id
     return _submission(
-        ParkOrder(order_id=order.order_id, attempt=attempt, code=code[:CODE_LENGTH_MAX]),
-        f"park:{order.order_id}:{attempt}",
+        ParkOrder(order_id=order_id, attempt=attempt, code=code[:CODE_LENGTH_MAX]),
+        f"park:{order_id}:{attempt}",
+        candidate.correlation_id,
     )
 
 
@@ -77,7 +80,7 @@ def record_of(finding: Finding, settings: WorkerSettings, now_us: int) -> Record
     if isinstance(cancellation, Cancelled):
         return _confirmed(step, cancellation)
     if isinstance(cancellation, Contradiction):
-        return Record(step=step, final=park_submission(step.candidate.order, step.attempt, cancellation.code))
+        return Record(step=step, final=park_submission(step.candidate, step.attempt, cancellation.code))
     answers = (
         tuple((request, request.submission()) for request in step.requests)
         if isinstance(cancellation, CancellationRefused)
@@ -90,7 +93,7 @@ def record_of(finding: Finding, settings: WorkerSettings, now_us: int) -> Record
         case Failed(code=code, reason=reason):
             final = _fail(step, code, reason)
         case Contradiction(code=code):
-            final = park_submission(step.candidate.order, attempt, code)
+            final = park_submission(step.candidate, attempt, code)
         case Cancelled() as cancelled if step.requests:
             return _confirmed(step, cancelled)
         case Cancelled(delivered=delivered):
@@ -102,7 +105,7 @@ def record_of(finding: Finding, settings: WorkerSettings, now_us: int) -> Record
         case Unknown(code=code, retry_after_s=retry_after_s):
             calls = step.candidate.calls + 1 if step.candidate.last_code not in (None, ACCEPTED) else 1
             if calls >= settings.executor_unknowns_max:
-                return Record(step=step, answers=answers, final=park_submission(step.candidate.order, attempt, SILENT))
+                return Record(step=step, answers=answers, final=park_submission(step.candidate, attempt, SILENT))
             wait_s = after_unknown_s(calls, retry_after_s, settings)
             sticky = f"{ACCEPTED}:{code}" if step.was_accepted else code
             return Record(
@@ -138,14 +141,19 @@ def _confirmed(step: Step, cancelled: Cancelled) -> Record:
 def _complete(step: Step, delivered: int) -> Submission:
     order_id, attempt = step.order.order_id, step.attempt
     return _submission(
-        CompleteOrder(order_id=order_id, attempt=attempt, delivered=delivered), f"complete:{order_id}:{attempt}"
+        CompleteOrder(order_id=order_id, attempt=attempt, delivered=delivered),
+        f"complete:{order_id}:{attempt}",
+        step.candidate.correlation_id,
     )
 
 
 def _fail(step: Step, code: str, reason: str | None) -> Submission:
     order_id, attempt = step.order.order_id, step.attempt
     return _submission(
-        FailOrder(order_id=order_id, attempt=attempt, code=code[:CODE_LENGTH_MAX]), f"fail:{order_id}:{attempt}", reason
+        FailOrder(order_id=order_id, attempt=attempt, code=code[:CODE_LENGTH_MAX]),
+        f"fail:{order_id}:{attempt}",
+        step.candidate.correlation_id,
+        reason,
     )
 
 
@@ -153,11 +161,11 @@ def _release(order_id: str, now_us: int, wait_s: float, calls: int, last_code: s
     return Release(order_id=order_id, due_at_us=now_us + int(wait_s * 1_000_000), calls=calls, last_code=last_code)
 
 
-def _submission(command: OrderCommand, key: str, reason: str | None = None) -> Submission:
+def _submission(command: OrderCommand, key: str, correlation_id: str, reason: str | None = None) -> Submission:
     return Submission(
         command=command,
         actor=ACTOR,
         idempotency_key=key,
-        correlation_id=command.order_id,
+        correlation_id=correlation_id or command.order_id,
         details=None if reason is None else {"reason": reason},
     )

@@ -7,7 +7,6 @@ calls nobody before. A wait is a due time in the database, never a waiting threa
 
 from __future__ import annotations
 
-import logging
 import queue
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
+import structlog
 
 from ledger.append import Ledger
 from ledger.clock import now_us
@@ -43,7 +43,7 @@ NAP_S_MAX = 1.0
 POLL_S = 0.25
 DATABASE_PAUSE_S = 1.0
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Runner:
                 return POLL_S
             return self._nap_s() if claiming else None
         except (sa.exc.SQLAlchemyError, LedgerError) as error:
-            _log.warning("the agent cannot use the database now: %s", type(error).__name__)
+            _log.warning("agent-without-database", error=type(error).__name__)
             return DATABASE_PAUSE_S
 
     def turn(self, *, claiming: bool) -> None:
@@ -161,6 +161,7 @@ class Runner:
                     currency=order.currency,
                     reference=order.reference,
                     started_at_us=each.first_started_at_us,
+                    correlation_id=each.correlation_id,
                 ),
                 executor=executor,
                 requests=each.requests,
@@ -247,7 +248,14 @@ class Runner:
             if outcome.error is None and not outcome.replayed:
                 _count(submission.command)
             if outcome.error is not None:
-                _log.info("%s of %s: %s", submission.command.KIND, submission.correlation_id, outcome.error.code)
+                _log.info(
+                    "command-refused",
+                    command=submission.command.KIND,
+                    code=outcome.error.code,
+                    order_id=getattr(submission.command, "order_id", None),
+                    attempt=getattr(submission.command, "attempt", None),
+                    correlation_id=submission.correlation_id,
+                )
         return outcomes
 
     # -- cancellation requests and due times --------------------------------------------------------------------------

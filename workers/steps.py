@@ -7,11 +7,12 @@ know the order is the identical call to execute repeated. Source: docs/architect
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import structlog
 
 from workers.cancellations import CancellationRequest
 from workers.candidates import Candidate
@@ -35,7 +36,7 @@ UNUSABLE = "executor-unusable"
 ACCEPTED = "accepted"
 """How `last_code` begins once the executor said that it executes the order."""
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 Report = TypeVar("Report", ExecuteReport, CancelReport)
 
 
@@ -54,6 +55,11 @@ class Step:
     ends_at_s: float
     lease_ends_at_s: float
     call_s_max: float
+
+    def log_fields(self) -> dict[str, Any]:
+        """Return the ids that a line about the step has."""
+        order = self.order
+        return {"order_id": order.order_id, "attempt": self.attempt, "correlation_id": order.correlation_id}
 
     @property
     def is_first(self) -> bool:
@@ -83,10 +89,10 @@ def take(step: Step) -> Finding:
     try:
         return _take(step)
     except UnusableExecutor as error:
-        _log.warning("the executor of order %s cannot be used: %s", step.order.order_id, error)
+        _log.warning("executor-unusable", problem=str(error), **step.log_fields())
         return Finding(step=step, report=Contradiction(code=UNAVAILABLE))
     except Exception:  # noqa: BLE001 - The edge of a thread: whatever happened, the order must not be lost with it.
-        _log.exception("a step of order %s ended abruptly", step.order.order_id)
+        _log.exception("step-ended-abruptly", **step.log_fields())
         return Finding(step=step, report=Unknown(code=RAISED))
 
 
@@ -124,7 +130,7 @@ def _call(step: Step, method: Callable[[ExecutorOrder, float], Report]) -> Repor
         raise
     except Exception:  # noqa: BLE001 - An executor of another package may do anything; whether it had an effect is not known.
         result = RAISED
-        _log.exception("the executor of order %s raised", step.order.order_id)
+        _log.exception("executor-raised", **step.log_fields())
         return Unknown(code=RAISED)
     finally:
         IN_FLIGHT.dec()

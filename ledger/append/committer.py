@@ -9,7 +9,6 @@ lock makes a late commit of a lost connection end before the repeat reads.
 
 from __future__ import annotations
 
-import logging
 import random
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pymysql
+import structlog
 
 from ledger.append import loading, statements
 from ledger.append.entry import Entry, Unit
@@ -29,7 +29,7 @@ from ledger.figures import Statistics, watch_writer
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.25
 """Bounds of the pause between two tries of a group, doubled each time, with jitter."""
@@ -93,7 +93,7 @@ class Committer:
             try:
                 self._commit(tickets)
             except Exception:  # noqa: BLE001 - the edge of this thread: callers are answered and the thread lives
-                _log.exception("a group could not be committed")
+                _log.exception("group-not-committed", commands=sum(len(ticket.unit.entries) for ticket in tickets))
                 unknown = self._session.in_doubt
                 self._session.discard()
                 _answer_rest(tickets, OutcomeUnknown(reason="an internal error") if unknown else Undecidable())
@@ -217,7 +217,7 @@ class Committer:
         if error.findings != self._unsafe:
             self._unsafe = error.findings
             for check, mend in error.findings:
-                _log.error("no command is taken, the database is not safe: %s; mend: %s", check, mend)
+                _log.error("unsafe-database", check=check, mend=mend)
         reason = "the database is not set up safely; the service's log says why"
         unknown = self._session.in_doubt
         _answer_rest(tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason))

@@ -35,12 +35,14 @@ class HttpExecutor:
     def execute(self, order: ExecutorOrder, timeout_s: float) -> ExecuteReport:
         """POST url: execute, or repeat."""
         body = canonical_json(order.body())
-        answer = self._call("POST", self.url, order.order_id, timeout_s, body=body, idempotency_key=order.order_id)
+        answer = self._call(
+            order, "POST", self.url, order.order_id, timeout_s, body=body, idempotency_key=order.order_id
+        )
         return answer if isinstance(answer, Unknown) else execution_report(answer, order)
 
     def enquire(self, order: ExecutorOrder, timeout_s: float) -> ExecuteReport:
         """GET url/<order id>."""
-        answer = self._call("GET", f"{self.url}/{order.order_id}", f"{order.order_id}-enquiry", timeout_s)
+        answer = self._call(order, "GET", f"{self.url}/{order.order_id}", f"{order.order_id}-enquiry", timeout_s)
         return answer if isinstance(answer, Unknown) else enquiry_report(answer, order)
 
     def cancel(self, order: ExecutorOrder, timeout_s: float) -> CancelReport:
@@ -48,12 +50,13 @@ class HttpExecutor:
         body = canonical_json({"order_id": order.order_id})
         key = f"{order.order_id}-cancellation"
         answer = self._call(
-            "POST", f"{self.url}/{order.order_id}/cancellation", key, timeout_s, body=body, idempotency_key=key
+            order, "POST", f"{self.url}/{order.order_id}/cancellation", key, timeout_s, body=body, idempotency_key=key
         )
         return answer if isinstance(answer, Unknown) else cancellation_report(answer, order)
 
     def _call(
         self,
+        order: ExecutorOrder,
         method: str,
         url: str,
         message_id: str,
@@ -65,6 +68,8 @@ class HttpExecutor:
         headers = (
             {} if idempotency_key is None else {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
         )
+        if order.correlation_id:
+            headers["X-Request-Id"] = order.correlation_id
         if self.key is not None:
             headers |= _signature(self.key, message_id, body or b"")
         request = Request(method=method, url=url, headers=headers, body=body)

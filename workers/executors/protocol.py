@@ -15,7 +15,7 @@ from typing import Any, Protocol
 class ExecutorOrder:
     """What an executor is told of an order: `amount` is a decimal in major units.
 
-    `started_at_us` is the first attempt's time.
+    `started_at_us` is the first attempt's time; `correlation_id` the request that placed the order.
     """
 
     order_id: str
@@ -26,6 +26,7 @@ class ExecutorOrder:
     currency: str
     reference: str | None
     started_at_us: int
+    correlation_id: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the call's body; the same for every repeat."""
