@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, gen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ledger import log
+from ledger import log, tracing
 from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED
 from ledger.audit.recording import latest_verification
 from ledger.clock import now_us
@@ -59,6 +59,8 @@ class Metrics:
             # Finding them by their labels costs more than counting.
             answers = self._requests.labels(route, str(code)), self._seconds.labels(route)
             self._answers[route, code] = answers
+        if tracing.is_on():
+            tracing.note(name=route, http__route=route, http__response__status_code=code)
         counter, histogram = answers
         counter.inc()
         histogram.observe(seconds)

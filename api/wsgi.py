@@ -21,6 +21,7 @@ from api.draining import Draining
 from api.safe_settings import findings_of_settings
 from api.services import Services
 from api.settings import ApiSettings
+from ledger import tracing
 from ledger.errors import UnsafeStart
 from ledger.logs import configure_logs
 from ledger.safety.checks import refusals, sentence, with_accepted
@@ -37,6 +38,7 @@ def app() -> Flask:
     """
     ledger_settings = read_settings(LedgerSettings, os.environ)
     configure_logs(ledger_settings.log_level, role="api")
+    tracing.configure_tracing(os.environ, role="api")
     unsafe = refusals(with_accepted(findings_of_settings(os.environ), ledger_settings.allow_unsafe))
     if unsafe:
         raise UnsafeStart(lines=tuple(sentence(each) for each in unsafe))
@@ -47,7 +49,8 @@ def app() -> Flask:
     admission = Admission(_with_ended_bodies(made.wsgi_app), made.extensions["services"], settings)
     draining: Draining = made.extensions["draining"]
     draining.begin_when_told()
-    made.wsgi_app = draining.closing(admission)  # type: ignore[method-assign, assignment]
+    whole = traced(admission) if tracing.is_on() else admission
+    made.wsgi_app = draining.closing(whole)  # type: ignore[method-assign, assignment]
     threading.Thread(
         target=_end_with_parent, args=(os.getppid(), settings.drain_s), name="parent-watch", daemon=True
     ).start()
@@ -62,6 +65,18 @@ def _with_ended_bodies(inner: WSGIApplication) -> WSGIApplication:
     def outer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         environment["wsgi.input_terminated"] = True
         return inner(environment, start)
+
+    return outer
+
+
+def traced(inner: WSGIApplication) -> WSGIApplication:
+    """Let each request be a span, going on with the trace that its headers name; an answer's pieces come after it."""
+
+    def outer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        given = {name: environment.get(f"HTTP_{name.upper()}", "") for name in ("traceparent", "tracestate")}
+        method = environment["REQUEST_METHOD"]
+        with tracing.span(method, kind="server", parent=given, http__request__method=method):
+            return inner(environment, start)
 
     return outer
 

@@ -14,7 +14,7 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from ledger import log
+from ledger import log, tracing
 from ledger.log import Excerpt
 from projections import generations
 from projections.catalogue import fold_of
@@ -122,7 +122,10 @@ def drain_once(
             events = events[1:]
     events = events[:batch_events]
     try:
-        return apply_batch(live, checkpoint, events, recent)
+        if not events:
+            return 0
+        with tracing.span("projection.batch", projection=name, position=events[-1].position, events=len(events)):
+            return apply_batch(live, checkpoint, events, recent)
     except (ValueError, TypeError, LookupError):
         # What Redis holds is not what a step wrote. Only a rebuild helps, and a person should know why.
         _log.exception("read-model-damaged", projection=name, position=checkpoint.position)

@@ -37,6 +37,7 @@ def normal_name(requirement: str) -> str:
         ("options.extras_require", "tencent"),
         ("options.extras_require", "aliyun"),
         ("options.extras_require", "parquet"),
+        ("options.extras_require", "otel"),
         ("options.extras_require", "dev"),
         ("options.extras_require", "bench"),
     ],

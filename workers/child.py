@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from ledger.logs import configure_logs
 from ledger.settings import LedgerSettings, read_settings
+from ledger.tracing import configure_tracing
 from projections.jobs import WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
 from workers.agent import install
@@ -25,7 +26,9 @@ def main(arguments: list[str]) -> int:
     """Serve the target's queue."""
     target, parent = arguments
     level = read_settings(LedgerSettings, os.environ).log_level
-    configure_logs(level, role=target if target == AGENT else PROJECTIONS)
+    role = target if target == AGENT else PROJECTIONS
+    configure_logs(level, role=role)
+    configure_tracing(os.environ, role=role)
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
     with ExitStack() as closing:
         if target == AGENT:
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
             closing.callback(agent.close)
             install(agent)
         settings = ProjectionSettings.from_environment(os.environ)
-        closing.enter_context(reporting(settings, target if target == AGENT else PROJECTIONS))
+        closing.enter_context(reporting(settings, role))
         serve(queue_name(target), open_worker_redis(settings.queue_redis_url), WakeUpJob)
     return 0
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ledger import tracing
 from workers.cancellations import CancellationRequest
 from workers.candidates import Candidate
 from workers.executors.protocol import (
@@ -123,7 +124,8 @@ def _call(step: Step, method: Callable[[ExecutorOrder, float], Report]) -> Repor
     call, began_s, result = method.__name__, time.monotonic(), UNUSABLE
     IN_FLIGHT.inc()
     try:
-        report = method(step.order, timeout_s)
+        with tracing.span(f"executor.{call}", kind="client", **step.log_fields()):
+            report = method(step.order, timeout_s)
         result = type(report).__name__.lower()
         return report
     except UnusableExecutor:

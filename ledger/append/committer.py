@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 import pymysql
 import structlog
 
+from ledger import tracing
 from ledger.append import loading, statements
 from ledger.append.entry import Entry, Unit
 from ledger.append.group import Plan, Stored, decide_group
@@ -134,7 +135,7 @@ class Committer:
                 break
         if plan is None:
             return None
-        self._count(tickets)
+        self._count(tickets, plan.position)
         self._settled += zip(tickets, plan.answers, strict=True)
         if plan.events and self._after_commit is not None:
             self._after_commit(plan.position)
@@ -194,13 +195,16 @@ class Committer:
                 total_s.observe(now_s - ticket.came_at_s)
                 ticket.answer(answers)
 
-    def _count(self, tickets: Sequence[Ticket]) -> None:
+    def _count(self, tickets: Sequence[Ticket], position: int) -> None:
         statistics, taken_at_s = self.statistics, self._taken_at_s
         commands = sum(len(ticket.unit.entries) for ticket in tickets)
         statistics.groups += 1
         statistics.commands += commands
         statistics.group.observe(commands)
         statistics.commit_s.observe(time.monotonic() - taken_at_s)
+        if tracing.is_on():
+            waits = [(ticket.trace, ticket.came_at_s) for ticket in tickets]
+            tracing.tell_commit(waits, taken_at_s, commands=commands, position=position)
         for ticket in tickets:
             statistics.wait_s.observe(max(0.0, taken_at_s - ticket.came_at_s))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from ledger import state
+from ledger import state, tracing
 from ledger.accounts import Account
 from ledger.append import loading
 from ledger.append.committer import Committer
@@ -121,7 +121,8 @@ class Ledger:
     def _outcomes(self, unit: Unit) -> list[Outcome]:
         committer = self._running()
         try:
-            return self._counted(committer.answers_of(committer.submit(unit)))
+            with tracing.span("ledger.append", commands=len(unit.entries)):
+                return self._counted(committer.answers_of(committer.submit(unit)))
         except LedgerError as error:
             UNSETTLED.labels(error.code).inc(len(unit.entries))
             raise

@@ -6,6 +6,7 @@ import threading
 import time
 from queue import SimpleQueue
 
+from ledger import tracing
 from ledger.append.entry import Unit
 from ledger.append.group import Stored
 from ledger.errors import LedgerError, NothingRecorded
@@ -18,11 +19,12 @@ Answers = list[Outcome | Stored]
 class Ticket:
     """A unit that waits, and its caller's wait for the answers."""
 
-    __slots__ = ("answers", "came_at_s", "done", "is_abandoned", "is_taken", "unit")
+    __slots__ = ("answers", "came_at_s", "done", "is_abandoned", "is_taken", "trace", "unit")
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.came_at_s = time.monotonic()
+        self.trace = tracing.here()
         self.is_taken = False
         self.is_abandoned = False
         self.answers: Answers | LedgerError | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from ledger import tracing
 from ledger.codec import canonical_json
 from ledger.executor_settings import HTTP, secret_bytes, validate_settings
 from workers.executors.addresses import AddressRefused
@@ -70,6 +71,7 @@ class HttpExecutor:
         )
         if order.correlation_id:
             headers["X-Request-Id"] = order.correlation_id
+        headers |= tracing.headers()
         if self.key is not None:
             headers |= _signature(self.key, message_id, body or b"")
         request = Request(method=method, url=url, headers=headers, body=body)
