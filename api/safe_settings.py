@@ -65,7 +65,7 @@ def is_well_known(secret: str) -> bool:
 
 
 def _secret_key(environment: Mapping[str, str], *, is_embedded: bool) -> Finding:
-    secret = environment.get(PREFIX + "SECRET_KEY", "")
+    secret = ApiSettings.from_environment(environment).secret_key
     problem = ""
     if not secret:
         problem = "not set; list cursors and login codes end with their process"

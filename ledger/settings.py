@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ledger.errors import BadSetting
@@ -19,6 +20,9 @@ from ledger.money import currency
 from ledger.safety.checks import accepted_checks
 
 PREFIX = "ORDERLEDGER_"
+FILE = "_FILE"
+"""Behind a secret setting's variable: the file that holds its value, as containers and service managers hand secrets over."""
+SECRET_BYTES_MAX = 65_536
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
@@ -55,14 +59,14 @@ def declarations(settings_class: type[Any]) -> list[Declaration]:
 
 
 def read_settings(settings_class: type[Settings], environment: Mapping[str, str]) -> Settings:
-    """Build the settings object from environment variables.
+    """Build the settings object from environment variables; a secret may be in the file that ``…_FILE`` names.
 
     Raises BadSetting, naming the variable and what it accepts.
     """
     values: dict[str, Any] = {}
     for each in dataclasses.fields(settings_class):
         declaration: Declaration = each.metadata["setting"]
-        text = environment.get(PREFIX + declaration.variable, "")
+        text = _value(declaration, environment)
         if text != "":
             try:
                 values[each.name] = declaration.parse(text)
@@ -73,10 +77,47 @@ def read_settings(settings_class: type[Settings], environment: Mapping[str, str]
 
 def refuse_unknown_settings(environment: Mapping[str, str], known: Iterable[Declaration]) -> None:
     """Raise BadSetting for the first variable with our prefix that nobody declares."""
-    names = {PREFIX + declaration.variable for declaration in known}
+    declared = list(known)
+    names = {PREFIX + each.variable for each in declared}
+    names |= {PREFIX + each.variable + FILE for each in declared if each.secret}
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in names:
             raise BadSetting(variable=variable, problem="no such setting; see docs/settings.md for the list")
+
+
+def with_secrets(environment: Mapping[str, str], known: Iterable[Declaration]) -> dict[str, str]:
+    """Return the environment with secrets that are in files read into their variables. Raises BadSetting."""
+    read = dict(environment)
+    for each in known:
+        if each.secret and read.get(PREFIX + each.variable + FILE):
+            read[PREFIX + each.variable] = _value(each, environment)
+            del read[PREFIX + each.variable + FILE]
+    return read
+
+
+def is_set(environment: Mapping[str, str], variable: str) -> bool:
+    """Say whether a secret setting (its whole variable) has a value, its own or a file's."""
+    return bool(environment.get(variable) or environment.get(variable + FILE))
+
+
+def _value(declaration: Declaration, environment: Mapping[str, str]) -> str:
+    variable = PREFIX + declaration.variable
+    value, file = environment.get(variable, ""), environment.get(variable + FILE, "") if declaration.secret else ""
+    if file == "":
+        return value
+    if value != "":
+        raise BadSetting(variable=variable + FILE, problem=f"is set together with {variable}; remove one of them")
+    try:
+        with Path(file).open("rb") as opened:
+            content = opened.read(SECRET_BYTES_MAX + 1)
+        # Editors and `echo` end a file with a line's end, which is no part of the secret.
+        found = content.decode("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadSetting(variable=variable + FILE, problem=f"{file} cannot be read: {reason}") from None
+    if not found or len(content) > SECRET_BYTES_MAX:
+        raise BadSetting(variable=variable + FILE, problem=f"{file} is empty or longer than {SECRET_BYTES_MAX} bytes")
+    return found
 
 
 def text(value: str) -> str:

@@ -79,6 +79,9 @@ def api_command(host: str | None, port: int | None, workers: int | None) -> None
     from api.settings import ApiSettings
 
     environment = _environment("api")
+    for variable in set(os.environ) - set(environment):
+        # A secret's file: the secret itself is there now.
+        del os.environ[variable]
     os.environ.update(environment)
     settings = ApiSettings.from_environment(environment)
     chosen_port = settings.port if port is None else port
@@ -155,17 +158,23 @@ def db_current(as_json: bool) -> None:  # noqa: FBT001
 @click.option("--host", default="localhost", show_default=True, help="Where the user connects from.")
 @click.option("--database", help="The log's database; default from the URL.")
 @click.option("--directory", help="The directory's database; default from the URL, else the log's.")
-def db_grants(user: str, host: str, database: str | None, directory: str | None) -> None:
+@click.option("--apply", "applies", is_flag=True, help="Run them, as the administrator of the URL, who prints nothing.")
+def db_grants(user: str, host: str, database: str | None, directory: str | None, applies: bool) -> None:  # noqa: FBT001
     """Print the least privileges of the service's user, for an administrator to run on MariaDB or MySQL."""
     from ledger.grants import grants
-    from orderledger.schemas import database_names
+    from orderledger.schemas import apply_grants, database_names
 
-    log_name, directory_name = database_names(_environment())
+    environment = _environment()
+    log_name, directory_name = database_names(environment)
     try:
         statements = grants(database or log_name or "orderledger", user, host, directory=directory or directory_name)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    click.echo("\n".join(statements))
+    if applies:
+        apply_grants(environment, statements)
+        _say(f"{user}@{host} has the least privileges that the service needs")
+    else:
+        click.echo("\n".join(statements))
 
 
 # -- access --------------------------------------------------------------------------------------------------------

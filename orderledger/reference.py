@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.settings import PREFIX, Declaration
+from ledger.settings import PREFIX, Declaration, is_set
 from orderledger.surroundings import known_settings
 
 HIDDEN = "(set, not shown)"
@@ -17,7 +17,7 @@ def settings_in_force(environment: Mapping[str, str]) -> list[dict[str, Any]]:
         {
             "variable": PREFIX + each.variable,
             "default": shown_default(each),
-            "value": _shown_value(each, environment.get(PREFIX + each.variable, "")),
+            "value": _shown_value(each, environment),
             "help": each.help,
         }
         for each in known_settings()
@@ -39,11 +39,14 @@ def reference_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for each in known_settings():
         default = shown_default(each)
-        rows.append(f"| `{PREFIX}{each.variable}` | {f'`{default}`' if default else '(empty)'} | {each.help} |")
+        or_file = ", `…_FILE`" if each.secret else ""
+        shown = f"`{default}`" if default else "(empty)"
+        rows.append(f"| `{PREFIX}{each.variable}`{or_file} | {shown} | {each.help} |")
     return "\n".join(rows)
 
 
-def _shown_value(declaration: Declaration, value: str) -> str | None:
-    if not value:
-        return None
-    return HIDDEN if declaration.secret else value
+def _shown_value(declaration: Declaration, environment: Mapping[str, str]) -> str | None:
+    variable = PREFIX + declaration.variable
+    if declaration.secret:
+        return HIDDEN if is_set(environment, variable) else None
+    return environment.get(variable) or None

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from ledger.errors import LedgerError
 from ledger.migrate import current, head
 from ledger.reading import read
 from ledger.settings import PREFIX
 from orderledger.opening import opened_directory, opened_engine
+
+
+@dataclass(eq=False, kw_only=True)
+class GrantsRefused(LedgerError):
+    """The database did not take the grants."""
+
+    code = "grants-refused"
+    message = "the grants were not made: {problem}; the URL must be an administrator's, and the user exist"
+    problem: str
 
 
 def schema_revisions(environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -31,3 +42,13 @@ def database_names(environment: Mapping[str, str]) -> tuple[str, str]:
         parsed = sa.make_url(url)
         names.append("" if parsed.get_backend_name() == "sqlite" else parsed.database or "")
     return names[0], names[1]
+
+
+def apply_grants(environment: Mapping[str, str], statements: Sequence[str]) -> None:
+    """Run the statements in the log's database, as whom the URL names. Raises GrantsRefused, saying what the server said."""
+    try:
+        with opened_engine(environment) as engine, engine.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+    except sa.exc.DBAPIError as error:
+        raise GrantsRefused(problem=str(error.orig)) from error

@@ -17,7 +17,16 @@ from api.settings import SECRET_FILE, ApiSettings
 from api.sms.settings import SmsSettings
 from ledger.database import database_url
 from ledger.proofs.settings import ProofSettings
-from ledger.settings import PREFIX, Declaration, LedgerSettings, declarations, read_settings, refuse_unknown_settings
+from ledger.settings import (
+    PREFIX,
+    Declaration,
+    LedgerSettings,
+    declarations,
+    is_set,
+    read_settings,
+    refuse_unknown_settings,
+    with_secrets,
+)
 from orderledger import embedded
 from orderledger.settings import CommandSettings
 from projections.settings import ProjectionSettings
@@ -51,6 +60,7 @@ def complete(environment: Mapping[str, str], *, data: str | None = None) -> dict
     if data is not None:
         completed[PREFIX + "DATA"] = data
     refuse_unknown_settings(completed, known_settings())
+    completed = with_secrets(completed, known_settings())
     for settings_class in SETTINGS_CLASSES:
         read_settings(settings_class, completed)
     ledger_settings = read_settings(LedgerSettings, completed)
@@ -70,12 +80,12 @@ def complete(environment: Mapping[str, str], *, data: str | None = None) -> dict
 
 def has_own_signing_key(environment: Mapping[str, str]) -> bool:
     """Say whether the log is the embedded one and no key is named: then the key in the data directory is this log's."""
-    return not environment.get(SIGNING_KEY) and not environment.get(PREFIX + "DATABASE_URL")
+    return not environment.get(SIGNING_KEY) and not is_set(environment, PREFIX + "DATABASE_URL")
 
 
 def uses_embedded_redis(environment: Mapping[str, str]) -> bool:
     """Say whether no Redis is configured."""
-    return not environment.get(PREFIX + "REDIS_URL")
+    return not is_set(environment, PREFIX + "REDIS_URL")
 
 
 def prepare(
