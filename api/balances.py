@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from api.answering import answer_read
 from api.errors import NotFreshEnough
 from api.frames import amount_of, balance_json, facts
-from api.freshness import reflected
+from api.freshness import read_past, reflected
 from api.routing import Answer, Call, Routes
 from api.schemas import AtPositionQuery, BalanceQuery, StatementQuery
 from api.shapes import BalanceAnswer, StatementAnswer, TrialBalanceAnswer
@@ -76,7 +76,8 @@ def read_statement(call: Call) -> Answer:
             after = page[-1].position
         return currency(account.currency), opening, lines, log.head(connection).position
 
-    unit, opening, lines, head = read(call.services.engine, query)
+    # Without an end it is as of what the server has; with one, nothing until then may be missing.
+    unit, opening, lines, head = read_past(call, query, until_us=call.query.get("to", -1))
     rows = list(_lines(lines, opening, unit))
     if call.query["format"] == "csv":
         return answer_read(_csv(rows, _opening_line(opening, unit, start_us), end_us), head, media_type=CSV)
@@ -104,7 +105,7 @@ def read_statement(call: Call) -> Answer:
 def read_trial_balance(call: Call) -> Answer:
     """Return the sums of all postings, now or at a position."""
     at_position = call.query.get("at_position")
-    found = read(call.services.engine, lambda connection: trial_balance(connection, at_position))
+    found = read_past(call, lambda connection: trial_balance(connection, at_position), position=at_position or 0)
     accounts = [
         {"account": name, "currency": code, "amount": format_amount(amount_minor, currency(code))}
         for (name, code), amount_minor in sorted(found.sums.items())
@@ -133,7 +134,10 @@ def _balance_of_log(call: Call, customer_id: str) -> Answer:
         head = log.head(connection).position
         return state.balance_at(connection, customer_id, position), head
 
-    balance, head = read(call.services.engine, query)
+    if asked:
+        balance, head = read_past(call, query, position=asked.get("at_position") or 0, until_us=asked.get("as_of", -1))
+    else:
+        balance, head = read(call.services.engine, query)
     if balance is None:
         raise AccountNotFound(account_id=customer_id)
     return answer_read(balance_json(balance), head)

@@ -13,6 +13,7 @@ from api.answering import answer_read
 from api.encoding import encode_json
 from api.errors import FieldError, InvalidFields, MalformedRequest, PositionNotFound
 from api.frames import cloud_event, event_json
+from api.freshness import read_past
 from api.routing import Answer, Call, Routes
 from api.schemas import EventsQuery
 from api.services import Services
@@ -20,7 +21,6 @@ from api.shapes import EventsAnswer, OneEventAnswer
 from ledger import log
 from ledger.errors import LedgerError, ReadUnavailable
 from ledger.events import EVENT_CLASSES, Recorded
-from ledger.reading import read
 
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
@@ -59,7 +59,8 @@ def read_events(call: Call) -> Answer:
         found = log.events_after(connection, asked["after"], asked["limit"], type=wanted_type, account_id=account_id)
         return found, head
 
-    events, head = read(call.services.engine, query)
+    # A server that has not got to `after` yet would say that there is nothing behind it.
+    events, head = read_past(call, query, position=asked["after"])
     if form == "ndjson":
         return answer_read(_lines(events), head, media_type=NDJSON)
     if form == "cloudevents":
@@ -86,7 +87,7 @@ def read_event(call: Call) -> Answer:
         details = log.details_at(connection, [position]).get(position)
         return event, details, log.neighbours_in_account(connection, event), log.head(connection).position
 
-    event, details, (previous, following), head = read(call.services.engine, query)
+    event, details, (previous, following), head = read_past(call, query, position=position)
     body = event_json(event) | {"details": details, "previous_in_account": previous, "next_in_account": following}
     return answer_read(body, head)
 
@@ -139,7 +140,7 @@ class EventStream:
                 yield self._services.draining.parting()
                 return
             try:
-                end, events = read(self._services.engine, look)
+                end, events = self._services.replicas.read(look, position=after)
             except LedgerError:
                 return
             for each in events:

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from api.answering import answer_read
 from api.errors import NotSealed, PathNotFound, PositionNotFound
-from api.routing import Answer, Call, Routes
+from api.freshness import read_past
+from api.routing import Answer, Call, Routes, min_position
 from api.schemas import LogExportQuery
 from api.services import Services
 from api.shapes import LogStatusAnswer
@@ -120,11 +121,12 @@ def read_proof(call: Call) -> Answer:
         event = log.event_at(connection, position)
         if event is None or call.asker.customer_id not in (None, event.account_id):
             raise PositionNotFound(position=position)
-        return sealing.event_proof(connection, position), log.head(connection).position
+        proof = sealing.event_proof(connection, position)
+        if proof is None:
+            raise NotSealed()
+        return proof, log.head(connection).position
 
-    proof, head = read(call.services.engine, query)
-    if proof is None:
-        raise NotSealed()
+    proof, head = read_past(call, query, position=position)
     headers = {
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',
@@ -161,7 +163,9 @@ class LogExport:
         self._is_open = True
         try:
             ends = [None if each is None else Place(position=each) for each in (first, last)]
-            self._stream = ExportStream(services.ledger_settings, format=format, first=ends[0], last=ends[1])
+            self._stream = ExportStream(
+                services.ledger_settings, format=format, first=ends[0], last=ends[1], position=min_position()
+            )
         except CannotTell as error:
             services.log_exports.release()
             raise ReadUnavailable(reason=str(error)) from error
@@ -204,7 +208,10 @@ def _verification(verification: Verification) -> dict[str, Any]:
 
 
 def _piece(call: Call, query: Callable[[sa.Connection], bytes | None]) -> Answer:
-    found = read(call.services.engine, query)
-    if found is None:
-        raise PathNotFound()
-    return Answer(200, found, FOR_EVER, media_type=BYTES)
+    def found(connection: sa.Connection) -> bytes:
+        piece = query(connection)
+        if piece is None:
+            raise PathNotFound()
+        return piece
+
+    return Answer(200, read_past(call, found), FOR_EVER, media_type=BYTES)

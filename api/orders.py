@@ -15,6 +15,7 @@ from api.answering import answer_command, answer_outcome, answer_read, origin
 from api.authentication import ensure_own
 from api.errors import FieldError, InvalidFields
 from api.frames import event_json, order_json
+from api.freshness import read_past
 from api.routing import POSITION, Answer, Call, Routes
 from api.schemas import CancellationBody, DryRunQuery, OrderBody, ResolutionBody
 from api.services import Services
@@ -55,17 +56,16 @@ def place_order(call: Call) -> Answer:
     errors=(404, 503),
 )
 def read_order(call: Call) -> Answer:
-    """Return the order and its events, as the log has them now."""
+    """Return the order and its events, as the log has them at the position that the answer names."""
     order_id = call.path["order_id"]
 
     def query(connection: sa.Connection) -> Any:
         events = log.events_of_order(connection, order_id)
-        params = log.details_at(connection, [events[0].position]) if events else {}
-        return events, params, log.head(connection).position
+        if not events or call.asker.customer_id not in (None, events[0].account_id):
+            raise OrderNotFound(order_id=order_id)
+        return events, log.details_at(connection, [events[0].position]), log.head(connection).position
 
-    events, details, head = read(call.services.engine, query)
-    if not events or call.asker.customer_id not in (None, events[0].account_id):
-        raise OrderNotFound(order_id=order_id)
+    events, details, head = read_past(call, query)
     order = state.order_from(events)
     placed = details.get(order.placed_position, {})
     name = call.services.names.name_of(order.account_id)

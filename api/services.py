@@ -39,6 +39,7 @@ from ledger.directory.names import CustomerNames
 from ledger.figures import watch_pool
 from ledger.money import Currency, currency
 from ledger.remembering import Remembered
+from ledger.replicas.reading import Replicas
 from ledger.settings import LedgerSettings, read_settings
 from projections.redis_clients import open_redis
 from projections.reporting import Reporter, Who
@@ -71,6 +72,7 @@ class Services:
         self.ledger_settings = read_settings(LedgerSettings, environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)
         self.engine: sa.Engine = open_engine(database_url(self.ledger_settings), self.ledger_settings)
+        self.replicas = Replicas(self.ledger_settings, self.engine)
         self.currencies = Currencies(self.engine, self.default_currency)
         self.directory = Directory(open_engine(directory_url(self.ledger_settings), self.ledger_settings))
         self.names = CustomerNames(self.directory)
@@ -147,6 +149,7 @@ class Services:
         self.codes.close()
         self.ledger.close()
         self.waker.close()
+        self.replicas.close()
         self.engine.dispose()
         self.directory.engine.dispose()
 

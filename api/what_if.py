@@ -12,6 +12,7 @@ from api.answering import answer_read
 from api.directory.fields import DecimalText, Sku, StrictSchema, Token, WholeNumber
 from api.directory.schemas import unit_price
 from api.errors import TooManyEvents
+from api.freshness import read_past
 from api.routing import Answer, Call, Routes
 from api.schemas import POSITION_MAX, TIME_US_MAX
 from api.services import Services
@@ -23,7 +24,6 @@ from ledger.clock import parse_rfc3339
 from ledger.directory.names import Names
 from ledger.errors import ReadUnavailable
 from ledger.pricing import QUANTITY_MAX, Tier, canonical_percent
-from ledger.reading import read
 from ledger.schema import ID_LENGTH
 
 routes = Routes("what-if")
@@ -153,6 +153,7 @@ def read_what_if(call: Call) -> Answer:
     services: Services = call.services
     asked, events_max = call.body, services.settings.what_if_events_max
     customer_id = asked.get("customer_id")
+    needed = _needed(asked)
 
     def query(connection: sa.Connection) -> tuple[Repricing, Found]:
         repricing = _repricing(connection, asked)
@@ -164,10 +165,18 @@ def read_what_if(call: Call) -> Answer:
     if not services.replays.acquire(blocking=False):
         raise ReadUnavailable(reason="another what-if is being worked out")
     try:
-        repricing, found = read(services.engine, query)
+        repricing, found = read_past(call, query, position=needed[0], until_us=needed[1])
     finally:
         services.replays.release()
     return answer_read(_body(repricing, found, services.names.now()), found.position)
+
+
+def _needed(asked: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the position, and the time, that the range reaches to."""
+    places: list[tuple[int | None, int | None]] = [asked[name] for name in ("from_", "to") if name in asked]
+    positions = [position for position, _ in places if position is not None]
+    times_us = [time_us for _, time_us in places if time_us is not None]
+    return max(positions, default=0), max(times_us, default=-1)
 
 
 def _repricing(connection: sa.Connection, asked: Mapping[str, Any]) -> Repricing:

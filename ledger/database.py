@@ -56,6 +56,40 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
     return engine
 
 
+def open_reading_engine(url: str, settings: LedgerSettings) -> sa.Engine:
+    """Return an engine whose connections cannot write, and whose transactions see one moment.
+
+    A lost connection is found out by its reader, who has another server to go to. Raises BadSetting.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(parsed, settings)
+    else:
+        engine = sa.create_engine(
+            parsed,
+            isolation_level="REPEATABLE READ",
+            **_pool(settings),
+            connect_args=_mysql_arguments(parsed, settings),
+        )
+        _dispose_after_fork(engine)
+
+    @sa.event.listens_for(engine, "connect")
+    def forbid_writes(connection: Any, _: Any) -> None:
+        only_read(connection)
+
+    return engine
+
+
+def only_read(connection: Any) -> None:
+    """Have the database refuse whatever this driver's connection would write from now on."""
+    forbidding = (
+        "PRAGMA query_only=ON" if isinstance(connection, sqlite3.Connection) else "SET SESSION TRANSACTION READ ONLY"
+    )
+    cursor = connection.cursor()
+    cursor.execute(forbidding)
+    cursor.close()
+
+
 def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
     """Return the one driver connection that a committer writes through.
 

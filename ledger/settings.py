@@ -189,7 +189,17 @@ class LedgerSettings:
         secret=True,
     )
     replica_urls: tuple[str, ...] = setting(
-        "REPLICA_URLS", texts, (), "comma-separated URLs of read replicas, for audit, exports and feeds", secret=True
+        "REPLICA_URLS",
+        texts,
+        (),
+        "comma-separated URLs of read replicas, for audits, exports, feeds and reads of the past",
+        secret=True,
+    )
+    replica_lag_s_max: float = setting(
+        "REPLICA_LAG_S_MAX", seconds(0.1, 86_400), 60.0, "lag beyond which nothing is read from a replica, in seconds"
+    )
+    replica_retry_s: float = setting(
+        "REPLICA_RETRY_S", seconds(0.1, 3_600), 10.0, "how long a replica that failed is left alone, in seconds"
     )
     directory_url: str = setting("DIRECTORY_URL", text, "", "database of the directory; empty: the log's", secret=True)
     data: str = setting("DATA", text, "./var", "directory of the embedded default's data")

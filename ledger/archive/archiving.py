@@ -43,7 +43,8 @@ def archive(
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = _archived_to(folder, segment_events)
-    with opened(settings) as source:
+    # A replica that has less than the archive would be taken for another log.
+    with opened(settings, position=last) as source:
         _ensure_same_log(source, folder, last)
         sealed = source.sealed_size
         total = max(0, (sealed - last) // segment_events) * segment_events

@@ -94,13 +94,13 @@ def changes(
 
     Raises AccountNotFound for a customer who was not there at the second, CannotTell for a log that breaks its rules.
     """
-    with connected(settings) as connection:
+    with connected(settings, position=max(first, last)) as connection:
         end = log.head(connection).position
         first, last = min(first, end), min(last, end)
         times_us = (recorded_at_us(connection, first), recorded_at_us(connection, last))
         if customer_id is not None:
             return _of_one(OneAccount(connection, customer_id), first, last, times_us)
-    with every_account(settings) as everyone:
+    with every_account(settings, position=last) as everyone:
         return _of_all(everyone, first, last, times_us, progress)
 
 

@@ -12,22 +12,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.database import open_append_connection
+from ledger.database import only_read, open_append_connection
 from ledger.settings import LedgerSettings
 
 _COMMON_OPTIONS = frozenset({"unix_socket", "charset"})
 
 
 def connect(url: str, settings: LedgerSettings, *, mysqlclient: bool | None = None) -> Any:
-    """Return a connection that is in no transaction: SQLite's, mysqlclient's, or PyMySQL's.
+    """Return a connection that cannot write and is in no transaction: SQLite's, mysqlclient's, or PyMySQL's.
 
     `mysqlclient`: whether to use it; None: when it is installed.
     """
     parsed = sa.make_url(url)
     wanted = has_mysqlclient() if mysqlclient is None else mysqlclient
     if wanted and parsed.get_backend_name() != "sqlite" and set(parsed.query) <= _COMMON_OPTIONS:
-        return _mysqlclient(parsed, settings)
-    return open_append_connection(url, settings)
+        connection = _mysqlclient(parsed, settings)
+    else:
+        connection = open_append_connection(url, settings)
+    only_read(connection)
+    return connection
 
 
 def has_mysqlclient() -> bool:

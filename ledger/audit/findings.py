@@ -39,7 +39,10 @@ class CannotTell(LedgerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The verdict over `events` events. `finding` says in words what is wrong, or why nobody can tell."""
+    """The verdict over `events` events. `finding` says in words what is wrong, or why nobody can tell.
+
+    `server`: where the log was read, and which replicas could not be.
+    """
 
     status: str
     events: int
@@ -47,3 +50,4 @@ class Report:
     finding: str | None
     checked: Sequence[str]
     seconds: float
+    server: str = ""

@@ -18,13 +18,13 @@ from ledger.accounts import Account
 from ledger.audit.findings import CannotTell
 from ledger.audit.reading import EventReader, Row
 from ledger.audit.scan import RangeScan
-from ledger.audit.verification import audit_url
 from ledger.audit.write_side import account_row
-from ledger.database import open_engine
+from ledger.database import open_reading_engine
 from ledger.errors import AccountNotFound
 from ledger.events import Event, OrderEvent
 from ledger.log import PAGE_EVENTS
 from ledger.orders import STATUSES, Order
+from ledger.replicas.sources import source
 from ledger.settings import LedgerSettings
 
 Progress = Callable[[int, int], None]
@@ -46,9 +46,12 @@ class Replayed:
 
 
 @contextmanager
-def connected(settings: LedgerSettings) -> Iterator[sa.Connection]:
-    """Open a connection to where audits read. Raises CannotTell when the log cannot be read."""
-    engine = open_engine(audit_url(settings), settings)
+def connected(settings: LedgerSettings, *, position: int = 0, until_us: int = -1) -> Iterator[sa.Connection]:
+    """Open a connection to where audits read, on a server that has `position` and is beyond `until_us`.
+
+    Raises CannotTell when the log cannot be read.
+    """
+    engine = open_reading_engine(source(settings, position=position, until_us=until_us).url, settings)
     try:
         with engine.connect() as connection:
             yield connection
@@ -60,7 +63,7 @@ def connected(settings: LedgerSettings) -> Iterator[sa.Connection]:
 
 def position_at_time(settings: LedgerSettings, time_us: int) -> int:
     """Return the last position recorded at or before a time; 0 when there is none."""
-    with connected(settings) as connection:
+    with connected(settings, until_us=time_us) as connection:
         return log.position_at(connection, time_us)
 
 
@@ -75,7 +78,7 @@ def replay(
 
     Raises AccountNotFound for a customer who was not there yet, CannotTell for a log that breaks its rules.
     """
-    with connected(settings) as connection:
+    with connected(settings, position=position or 0) as connection:
         end = log.head(connection).position
         position = end if position is None else min(position, end)
         time_us = recorded_at_us(connection, position)
@@ -89,7 +92,7 @@ def replay(
                 orders=list(one.orders.values()),
                 order_statuses=one.order_statuses(),
             )
-    with every_account(settings) as everyone:
+    with every_account(settings, position=position) as everyone:
         everyone.go_on(position, lambda rows: progress(everyone.position, position))
         return Replayed(
             position=position,
@@ -179,9 +182,9 @@ class OneAccount:
 
 
 @contextmanager
-def every_account(settings: LedgerSettings) -> Iterator[EveryAccount]:
-    """Open the log to fold all accounts from its beginning."""
-    reader = EventReader(audit_url(settings), settings)
+def every_account(settings: LedgerSettings, *, position: int) -> Iterator[EveryAccount]:
+    """Open the log to fold all accounts from its beginning, on a server that has `position`."""
+    reader = EventReader(source(settings, position=position).url, settings)
     try:
         yield EveryAccount(reader)
     finally:

@@ -15,9 +15,10 @@ from ledger.audit.since import Prefix
 from ledger.audit.stitching import Stitched
 from ledger.audit.workers import ScanProcess, scan_here, scan_processes
 from ledger.audit.write_side import Ends, WriteSide, ends, placed_again, snapshot
-from ledger.database import DatabaseError, database_url, open_engine
+from ledger.database import DatabaseError, open_reading_engine
 from ledger.proofs.checking import Kept, SignedFor
 from ledger.proofs.notes import VerifierKey
+from ledger.replicas.sources import Source, source
 from ledger.settings import LedgerSettings
 
 EVENTS_PER_PROCESS_MIN = 20_000
@@ -41,11 +42,6 @@ ScanAlone = Callable[[int, int, Callable[[int], None]], RangeResult]
 """Scans from a position to a position, telling how many events are done."""
 
 
-def audit_url(settings: LedgerSettings) -> str:
-    """Return where audits read: the first read replica, else the log itself."""
-    return settings.replica_urls[0] if settings.replica_urls else database_url(settings)
-
-
 def verify(
     settings: LedgerSettings,
     *,
@@ -66,37 +62,38 @@ def verify(
     "cannot tell".
     """
     began = time.monotonic()
-    url = audit_url(settings)
+    place = source(settings)
+    url = place.url
     events = 0
     signed_for = SignedFor(kept if since is None else [*kept, since], keys)
     try:
         count = processes or os.cpu_count() or 1
         with scan_processes(count, url, settings, mysqlclient=mysqlclient) as workers:
-            engine = open_engine(url, settings)
+            engine = open_reading_engine(url, settings)
             try:
                 with snapshot(engine) as connection:
                     events, finding = _verified(
                         connection,
                         signed_for,
                         workers,
-                        lambda *place: scan_here(url, settings, *place, mysqlclient=mysqlclient),
+                        lambda *extent: scan_here(url, settings, *extent, mysqlclient=mysqlclient),
                         events_per_process_min,
                         progress,
                         since,
-                        is_replica=bool(settings.replica_urls),
+                        is_replica=place.is_replica,
                     )
                     if finding is not None:
                         finding = placed_again(connection, finding.position) or finding
             finally:
                 engine.dispose()
     except CannotTell as reason:
-        return _report(CANNOT_TELL, events, None, str(reason), began)
+        return _report(CANNOT_TELL, events, None, str(reason), began, place)
     except (sa.exc.SQLAlchemyError, *DatabaseError, OSError) as error:
-        return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began)
+        return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began, place)
     checked = (*CHECKED, *signed_for.checked)
     if finding is not None:
-        return _report(TAMPERED, events, finding.position, finding.words, began, checked)
-    return _report(CLEAN, events, None, None, began, checked)
+        return _report(TAMPERED, events, finding.position, finding.words, began, place, checked)
+    return _report(CLEAN, events, None, None, began, place, checked)
 
 
 def _verified(
@@ -217,11 +214,18 @@ def _report(
     position: int | None,
     finding: str | None,
     began: float,
+    place: Source,
     checked: Sequence[str] = CHECKED,
 ) -> Report:
     seconds = round(time.monotonic() - began, 3)
     return Report(
-        status=status, events=events, first_bad_position=position, finding=finding, checked=checked, seconds=seconds
+        status=status,
+        events=events,
+        first_bad_position=position,
+        finding=finding,
+        checked=checked,
+        seconds=seconds,
+        server=place.name,
     )
 
 

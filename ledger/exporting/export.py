@@ -56,7 +56,7 @@ def export(
     progress: Progress = lambda done, total: None,
 ) -> Exported:
     """Write a range of the log, by default all of it. Raises CannotTell, ExportRefused."""
-    with opened(settings) as source:
+    with opened(settings, **_needs(first, last)) as source:
         return export_extent(source, out, format, _extent(source, first, last), progress)
 
 
@@ -79,7 +79,7 @@ def export_to_file(
             problem=f"{format} cannot go on where it stopped, only {JSONL} can; leave out --resume, or export what follows "
             "with --from"
         )
-    with opened(settings) as source:
+    with opened(settings, **_needs(first, last)) as source:
         if resume:
             wanted = _wanted(source, first, last)
             with whole_file(path, resumable=True, resume=True) as file:
@@ -92,12 +92,15 @@ def export_to_file(
 class ExportStream:
     """An export piece by piece, for whoever takes it as it comes. Raises CannotTell, ExportRefused.
 
-    `close` lets go of the log, also before the end; until then a connection is in use.
+    `position`: what the log that is read must have. `close` lets go of the log, also before the end; until then a
+    connection is in use.
     """
 
-    def __init__(self, settings: LedgerSettings, *, format: str, first: Place | None, last: Place | None) -> None:
+    def __init__(
+        self, settings: LedgerSettings, *, format: str, first: Place | None, last: Place | None, position: int = 0
+    ) -> None:
         with ExitStack() as stack:
-            source = stack.enter_context(opened(settings))
+            source = stack.enter_context(opened(settings, **_needs(first, last, position)))
             self.extent = _extent(source, first, last)
             self._pieces = self._run(source, format)
             self._open = stack.pop_all()
@@ -173,6 +176,7 @@ def _resumed(
     for found, asked, option in ((header.first, wanted[0], "--from"), (header.last, wanted[1], "--to")):
         if asked is not None and asked != found:
             raise ExportRefused(problem=f"{part_of(path)} was begun with {option} {found}, not {asked}; leave it out")
+    source.reach(header.head)
     if header.head > source.head:
         raise ExportRefused(
             problem=f"{part_of(path)} is of a log with {header.head} events, this one has {source.head}"
@@ -199,6 +203,15 @@ def _extent(source: Source, first: Place | None, last: Place | None) -> Extent:
     if not 1 <= start <= end:
         raise ExportRefused(problem=f"no event lies from position {start} to {end}")
     return Extent(first=start, last=end, head=source.head, created_at=rfc3339(now_us()))
+
+
+def _needs(first: Place | None, last: Place | None, position: int = 0) -> dict[str, int]:
+    """Return what a server must have for a range: a replica that lags must not cut it off."""
+    places = [each for each in (first, last) if each is not None]
+    return {
+        "position": max([position, *(each.position or 0 for each in places)]),
+        "until_us": max([-1, *(each.time_us for each in places if each.time_us is not None)]),
+    }
 
 
 def _wanted(source: Source, first: Place | None, last: Place | None) -> tuple[int | None, int | None]:

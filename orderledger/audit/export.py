@@ -40,7 +40,7 @@ def audit_export(
 ) -> None:
     """Export events as jsonl (which can be verified alone), csv, parquet or beancount; see docs/exports.md.
 
-    Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. No erasable text is exported.
+    Reads the first replica of ORDERLEDGER_REPLICA_URLS that is fit, else the primary. No erasable text is exported.
     """
     if output is None and (format == WITHOUT_TEXT or resume or as_json):
         option = f"--format {format}" if format == WITHOUT_TEXT else "--resume" if resume else "--json"

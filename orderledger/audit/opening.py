@@ -28,13 +28,16 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def audit_engine(*, writing: bool = False) -> Iterator[sa.Engine]:
-    """Open the first read replica, or the log itself when there is none or something is to be written."""
-    from ledger.audit.verification import audit_url
-    from ledger.database import database_url, open_engine
+def audit_engine(*, writing: bool = False, position: int = 0) -> Iterator[sa.Engine]:
+    """Open the first replica that may be read and has `position`, or the primary; it, when something is to be written."""
+    from ledger.database import database_url, open_engine, open_reading_engine
+    from ledger.replicas.sources import source
 
     settings = audit_settings()
-    engine = open_engine(database_url(settings) if writing else audit_url(settings), settings)
+    if writing:
+        engine = open_engine(database_url(settings), settings)
+    else:
+        engine = open_reading_engine(source(settings, position=position).url, settings)
     try:
         yield engine
     finally:

@@ -146,7 +146,7 @@ def _proof(position: int) -> EventProof | None:
     from ledger.proofs.sealing import event_proof
     from ledger.reading import read
 
-    with audit_engine() as engine:
+    with audit_engine(position=position) as engine:
         return read(engine, lambda connection: event_proof(connection, position))
 
 

@@ -64,8 +64,8 @@ def audit_verify(
 
     Exit code 1 with the first bad position, 2 when nobody can tell.
 
-    Reads the first of ORDERLEDGER_REPLICA_URLS, else the log itself. Nothing is written but what --record says; the service
-    may run meanwhile.
+    Reads the first replica of ORDERLEDGER_REPLICA_URLS that is fit, else the primary, and says which. Nothing is written but
+    what --record says; the service may run meanwhile.
     """
     from ledger.audit import recording
     from ledger.audit.verification import verify
@@ -141,8 +141,12 @@ def _own_key_file() -> Path | None:
 
 def sentence(report: Report) -> str:
     """Return a report in words."""
+    from ledger.replicas.sources import PRIMARY
+
     if report.status == "clean":
-        return f"clean: {report.events} events in {report.seconds:.1f} s; checked {', '.join(report.checked)}"
-    if report.status == "tampered":
-        return f"tampered: position {report.first_bad_position}: {report.finding}"
-    return f"cannot tell: {report.finding}"
+        words = f"clean: {report.events} events in {report.seconds:.1f} s; checked {', '.join(report.checked)}"
+    elif report.status == "tampered":
+        words = f"tampered: position {report.first_bad_position}: {report.finding}"
+    else:
+        words = f"cannot tell: {report.finding}"
+    return words if report.server in ("", PRIMARY) else f"{words}; read from {report.server}"

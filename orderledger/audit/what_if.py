@@ -84,7 +84,10 @@ def audit_what_if(
         first=begins,
         last=ends,
     )
-    with connected(settings) as connection, progress_bar("replaying", shown=sys.stderr.isatty()) as progress:
+    with (
+        connected(settings, position=max(begins - 1, ends or 0)) as connection,
+        progress_bar("replaying", shown=sys.stderr.isatty()) as progress,
+    ):
         found = what_if(connection, repricing, customer_id=customer_id, progress=progress)
     document = _document(repricing, found)
     if as_json:
