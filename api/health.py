@@ -31,10 +31,10 @@ def health(call: Call) -> Answer:
     answers={200: ReadinessAnswer(), 503: ReadinessAnswer()},
 )
 def ready(call: Call) -> Answer:
-    """Check database, schema and Redis, and say how far behind each read model is.
+    """Check database, schema and Redis, and say how far behind each read model and each replica is.
 
-    Without Redis the service is degraded, not down: commands are taken, balances come from the log. Draining, it still
-    answers whatever is asked, but no longer wants to be.
+    Replicas do not make it less ready: the primary answers for them. Without Redis the service is degraded, not down: commands
+    are taken, balances come from the log. Draining, it still answers whatever is asked, but no longer wants to be.
     """
     checks: dict[str, Any] = {}
     checks["database"], head = _database(call)
@@ -45,7 +45,7 @@ def ready(call: Call) -> Answer:
         words = "ready"
     if call.services.draining.is_on:
         is_ready, words = False, "draining"
-    body = {"status": words, "checks": checks, "head": head, "projections": models}
+    body = {"status": words, "checks": checks, "head": head, "projections": models, "replicas": _replicas(call)}
     return Answer(200 if is_ready else 503, body, {} if is_ready else {"Retry-After": "1"})
 
 
@@ -76,6 +76,20 @@ def _database(call: Call) -> tuple[dict[str, Any], int | None]:
     if revision != call.services.wanted_schema:
         return {"ok": False, "problem": "the schema is not the current one: run orderledger db upgrade"}, position
     return {"ok": True}, position
+
+
+def _replicas(call: Call) -> list[dict[str, Any]]:
+    # Without addresses: anyone may ask.
+    return [
+        {
+            "name": each.name,
+            "position": each.position,
+            "lag_events": each.lag_events,
+            "lag_s": None if each.lag_s is None else round(each.lag_s, 3),
+            "problem": each.problem,
+        }
+        for each in call.services.replicas.states()
+    ]
 
 
 def _read_models(call: Call) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -146,7 +146,7 @@ def read_proof(call: Call) -> Answer:
 def export_log(call: Call) -> Answer:
     """Return the export as it is made; one that breaks off has no end and is no export."""
     asked = call.query
-    stream = LogExport(call.services, asked["format"], asked.get("first"), asked.get("last"))
+    stream = LogExport(call.services, asked["format"], asked.get("first"), asked.get("last"), position=min_position())
     extent = stream.extent
     name = f"log-{extent.first}-{extent.last}.{asked['format']}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Accel-Buffering": "no"}
@@ -156,7 +156,9 @@ def export_log(call: Call) -> Answer:
 class LogExport:
     """An export on its way to a client, one at a time in each process. Raises ReadUnavailable, ExportRefused."""
 
-    def __init__(self, services: Services, format: str, first: int | None, last: int | None) -> None:
+    def __init__(
+        self, services: Services, format: str, first: int | None, last: int | None, *, position: int = 0
+    ) -> None:
         if not services.log_exports.acquire(blocking=False):
             raise ReadUnavailable(reason="another export of the log is being made")
         self._services = services
@@ -164,7 +166,7 @@ class LogExport:
         try:
             ends = [None if each is None else Place(position=each) for each in (first, last)]
             self._stream = ExportStream(
-                services.ledger_settings, format=format, first=ends[0], last=ends[1], position=min_position()
+                services.ledger_settings, format=format, first=ends[0], last=ends[1], position=position
             )
         except CannotTell as error:
             services.log_exports.release()

@@ -265,6 +265,16 @@ class ProjectionAnswer(Shown):
     state = fields.String(metadata={"enum": ["current", "behind", "stopped", "missing"]})
 
 
+class ReplicaAnswer(Shown):
+    """A replica of the log and its lag, null while that cannot be told; `problem`: why nothing is read from it."""
+
+    name = fields.String()
+    position = fields.Integer(allow_none=True)
+    lag_events = fields.Integer(allow_none=True)
+    lag_s = fields.Float(allow_none=True)
+    problem = fields.String(allow_none=True)
+
+
 class ReadinessAnswer(Shown):
     """What works: ready, degraded (commands are taken, searches may not be), unavailable, or draining (about to stop)."""
 
@@ -272,6 +282,7 @@ class ReadinessAnswer(Shown):
     checks = fields.Dict(keys=fields.String(), values=fields.Dict())
     head = fields.Integer(allow_none=True)
     projections = fields.List(fields.Nested(ProjectionAnswer))
+    replicas = fields.List(fields.Nested(ReplicaAnswer))
 
 
 class ProblemAnswer(Shown):

@@ -69,9 +69,10 @@ class Front:
         return Front(self.app, self.services, key["key"])
 
 
-def open_front(url: str, redis_url: str) -> Front:
+def open_front(url: str, redis_url: str, **settings: str) -> Front:
     """Open an administrator's front on a migrated database."""
-    app = create_app({"ORDERLEDGER_DATABASE_URL": url, "ORDERLEDGER_REDIS_URL": redis_url})
+    more = {f"ORDERLEDGER_{name}": value for name, value in settings.items()}
+    app = create_app({"ORDERLEDGER_DATABASE_URL": url, "ORDERLEDGER_REDIS_URL": redis_url, **more})
     services: Services = app.extensions["services"]()
     ((_, secret),) = create_api_keys(services.directory, [{"name": "root", "role": "admin"}])
     return Front(app, services, secret)
