@@ -56,19 +56,21 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
     return engine
 
 
-def open_reading_engine(url: str, settings: LedgerSettings) -> sa.Engine:
+def open_reading_engine(url: str, settings: LedgerSettings, *, pooled: bool = True) -> sa.Engine:
     """Return an engine whose connections cannot write, and whose transactions see one moment.
 
-    A lost connection is found out by its reader, who has another server to go to. Raises BadSetting.
+    A lost connection is found out by its reader, who has another server to go to. `pooled` False: each use connects anew.
+    Raises BadSetting.
     """
     parsed = _parsed(url)
+    pool: dict[str, Any] = _pool(settings) if pooled else {"poolclass": sa.NullPool}
     if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed, settings)
+        engine = _sqlite_engine(parsed, settings, **({} if pooled else pool))
     else:
         engine = sa.create_engine(
             parsed,
             isolation_level="REPEATABLE READ",
-            **_pool(settings),
+            **pool,
             connect_args=_mysql_arguments(parsed, settings),
         )
         _dispose_after_fork(engine)

@@ -69,6 +69,11 @@ class _PrivateServer:
         assert self._process is not None, "the server does not run"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and neither killed nor shut down since."""
+        return self._process is not None
+
     def start(self) -> Self:
         """Start on the files that are there and wait until the server answers."""
         try:

@@ -61,11 +61,10 @@ class Looking:
             settings,
             connect_timeout_s=min(settings.connect_timeout_s, LOOK_S_MAX),
             statement_timeout_s=min(settings.statement_timeout_s, LOOK_S_MAX),
-            pool_size=1,
-            pool_timeout_s=LOOK_S_MAX,
         )
-        self._engines = [open_reading_engine(url, quick) for url in settings.replica_urls]
-        self._primary = open_reading_engine(database_url(settings), quick)
+        # A connection that was kept could be one to a server that has gone and come back since.
+        self._engines = [open_reading_engine(url, quick, pooled=False) for url in settings.replica_urls]
+        self._primary = open_reading_engine(database_url(settings), quick, pooled=False)
         self._primary_away_until_s = 0.0
         self._others: set[int] = set()
 

@@ -26,6 +26,8 @@ from ledger.settings import LedgerSettings
 
 LOOK_INTERVAL_S = 1.0
 """How old what is known of a replica may be."""
+STALE_S_MAX = 0.5
+"""A connection lost sooner than this may only have been kept too long; a server that hangs takes longer to fail."""
 WAIT_INTERVAL_S = 0.02
 """Between two questions whether a replica has reached a position."""
 
@@ -123,13 +125,13 @@ class _Replica:
 
     def read(self, query: Query[Result], position: int, until_us: int) -> Result:
         """Run the query at one moment of the replica. Raises _Behind, DBAPIError, TimeoutError."""
-        with self.engine.connect() as connection:
-            if position > 0 or until_us >= 0:
-                head = log.head(connection)
-                # Times never decrease along positions: what is beyond a time has all that was recorded until then.
-                if head.position < position or head.recorded_at_us <= until_us:
-                    raise _Behind
-            return query(connection)
+        began_s = time.monotonic()
+        try:
+            return self._read(query, position, until_us)
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated or time.monotonic() - began_s > STALE_S_MAX:
+                raise
+        return self._read(query, position, until_us)
 
     def may_be_read(self) -> bool:
         """Say whether readers may be sent here."""
@@ -155,3 +157,12 @@ class _Replica:
         if self.state is not None:
             self.state = dataclasses.replace(self.state, lag_events=None, lag_s=None, problem=AWAY)
             _log.warning("a read from a replica failed", replica=self.state.name, reason=reason, retry_s=self._retry_s)
+
+    def _read(self, query: Query[Result], position: int, until_us: int) -> Result:
+        with self.engine.connect() as connection:
+            if position > 0 or until_us >= 0:
+                head = log.head(connection)
+                # Times never decrease along positions: what is beyond a time has all that was recorded until then.
+                if head.position < position or head.recorded_at_us <= until_us:
+                    raise _Behind
+            return query(connection)

@@ -11,6 +11,9 @@ export class Problem extends Error {
 }
 
 const RENEWAL_MS = 300;
+const SEEN = "position-seen";
+// What may come from a replica, which may lag: read models wait only where their page says so.
+const PAST = /^\/v1\/(orders\/(?!export)[^/?]+|events|trial-balance|customers\/[^/]+\/statement)(?=[/?]|$)/;
 const token = document.querySelector("meta[name=csrf-token]").content;
 
 export const newKey = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -32,7 +35,16 @@ async function send(method, path, body, headers) {
   }
 }
 
+// Whoever has seen the ledger at a position, on any page of this tab, is not shown an older one.
+const seen = () => Number(sessionStorage.getItem(SEEN) ?? 0);
+
+function remember(answer) {
+  const position = Number(answer.headers.get("Ledger-Position") ?? 0);
+  if (position > seen()) sessionStorage.setItem(SEEN, String(position));
+}
+
 export async function ask(method, path, body = null, headers = {}) {
+  if (method === "GET" && PAST.test(path) && seen()) headers = { "Ledger-Min-Position": String(seen()), ...headers };
   let answer = await send(method, path, body, headers);
   if (answer.status === 401 && location.pathname !== "/login") {
     // A session gets a new id when its user's role has changed; another request of this page may just have received it.
@@ -44,7 +56,14 @@ export async function ask(method, path, body = null, headers = {}) {
     return new Promise(() => {});
   }
   const text = await answer.text();
+  remember(answer);
   const document_ = text && answer.headers.get("Content-Type").includes("json") ? JSON.parse(text) : {};
+  if (document_.code === "not-fresh-enough" && sessionStorage.getItem(SEEN) !== null && PAST.test(path)) {
+    // The log itself is older than what was seen: it is another one, such as a backup.
+    sessionStorage.removeItem(SEEN);
+    delete headers["Ledger-Min-Position"];
+    return ask(method, path, body, headers);
+  }
   if (!answer.ok) throw new Problem(document_);
   return document_;
 }
