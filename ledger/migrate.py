@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,22 +13,39 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from ledger.database import open_engine
+from ledger.errors import LedgerError
 from ledger.settings import LedgerSettings
 
 HISTORIES = ("log", "directory")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(database_url: str, directory_url: str = "") -> None:
-    """Migrate the log's database and the directory's (the same when empty) to the current schema."""
-    for history, url in zip(HISTORIES, (database_url, directory_url or database_url), strict=True):
-        engine = open_engine(url, LedgerSettings())
+@dataclass(eq=False, kw_only=True)
+class NotMigrated(LedgerError):
+    """A database could not be brought to its schema."""
+
+    code = "not-migrated"
+    message = "the {history}'s database cannot be brought to the current schema: {problem}"
+    history: str
+    problem: str
+
+
+def upgrade(database_url: str, directory_url: str = "", *, histories: Sequence[str] = HISTORIES) -> None:
+    """Migrate the log's database and the directory's (the same when empty), or one of them, to the current schema.
+
+    Raises NotMigrated when one cannot be reached or refuses it; those before it in `histories` are then migrated.
+    """
+    urls = dict(zip(HISTORIES, (database_url, directory_url or database_url), strict=True))
+    for history in histories:
+        engine = open_engine(urls[history], LedgerSettings())
         try:
             with engine.connect() as connection:
                 config = _config(history)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
+        except sa.exc.OperationalError as error:
+            raise NotMigrated(history=history, problem=str(error.orig)) from error
         finally:
             engine.dispose()
 

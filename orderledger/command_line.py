@@ -129,12 +129,15 @@ def db_group() -> None:
 
 
 @db_group.command("upgrade")
-def db_upgrade() -> None:
-    """Bring the databases to the current schema."""
+@click.option("--only", type=click.Choice(["log", "directory"]), help="Of two databases, bring up this one alone.")
+def db_upgrade(only: str | None) -> None:
+    """Bring the log's and the directory's tables to the current schema."""
+    from ledger.migrate import HISTORIES, head
     from orderledger.surroundings import migrate, prepare
 
-    migrate(prepare(os.environ))
-    _say("the databases are at the current schema")
+    migrate(prepare(os.environ), only=only)
+    for history in HISTORIES if only is None else (only,):
+        _say(f"{history}: {head(history)}")
 
 
 @db_group.command("current")
@@ -158,23 +161,24 @@ def db_current(as_json: bool) -> None:  # noqa: FBT001
 @click.option("--host", default="localhost", show_default=True, help="Where the user connects from.")
 @click.option("--database", help="The log's database; default from the URL.")
 @click.option("--directory", help="The directory's database; default from the URL, else the log's.")
-@click.option("--apply", "applies", is_flag=True, help="Run them, as the administrator of the URL, who prints nothing.")
+@click.option("--apply", "applies", is_flag=True, help="Run them, as the administrators of the URLs, who print nothing.")
 def db_grants(user: str, host: str, database: str | None, directory: str | None, applies: bool) -> None:  # noqa: FBT001
-    """Print the least privileges of the service's user, for an administrator to run on MariaDB or MySQL."""
-    from ledger.grants import grants
-    from orderledger.schemas import apply_grants, database_names
+    """Print the least privileges of the service's user, for an administrator to run on MariaDB or MySQL.
+
+    With log and directory on two servers, each has its own.
+    """
+    from orderledger.schemas import apply_grants, printed_grants, wanted_grants
 
     environment = _environment()
-    log_name, directory_name = database_names(environment)
     try:
-        statements = grants(database or log_name or "orderledger", user, host, directory=directory or directory_name)
+        wanted = wanted_grants(environment, user, host, database=database, directory=directory)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if applies:
-        apply_grants(environment, statements)
+        apply_grants(environment, wanted)
         _say(f"{user}@{host} has the least privileges that the service needs")
     else:
-        click.echo("\n".join(statements))
+        click.echo("\n".join(printed_grants(wanted)))
 
 
 # -- access --------------------------------------------------------------------------------------------------------

@@ -105,11 +105,12 @@ def prepare(
     return complete(completed)
 
 
-def migrate(completed: Mapping[str, str]) -> None:
-    """Bring the configured databases to the current schema."""
-    from ledger.migrate import upgrade
+def migrate(completed: Mapping[str, str], *, only: str | None = None) -> None:
+    """Bring the configured databases, or only the log's or the directory's, to the current schema. Raises NotMigrated."""
+    from ledger.migrate import HISTORIES, upgrade
 
-    upgrade(completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""))
+    histories = HISTORIES if only is None else (only,)
+    upgrade(completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""), histories=histories)
 
 
 def _secret_in(directory: Path) -> str:
