@@ -14,12 +14,14 @@ import redis
 import sqlalchemy as sa
 
 from api.safe_settings import findings_of_settings, processes_of
+from ledger.database import are_split
 from ledger.errors import LedgerError
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding, with_accepted
+from ledger.safety.replicas import findings_of_replicas
 from ledger.safety.server import QUERY, findings_of_server, variables
-from ledger.safety.stored import findings_of_log, findings_of_schema
+from ledger.safety.stored import findings_of_log, findings_of_schema, findings_of_user
 from ledger.settings import PREFIX, LedgerSettings, read_settings
 from projections.safety import findings_of_redis
 
@@ -44,21 +46,25 @@ def examine(
     environment: Mapping[str, str], *, log: sa.Engine, directory: sa.Engine, clients: Sequence[redis.Redis]
 ) -> list[Finding]:
     """Return every check's finding, accepted ones as warnings; a server that cannot be reached is one."""
+    settings = read_settings(LedgerSettings, environment)
     of_database: list[Check] = [
         partial(_database, environment, log),
         partial(_stored, log, directory),
         partial(_sealing, log),
+        partial(findings_of_replicas, settings),
     ]
+    of_directory: list[Check] = [partial(_directory, directory)] if are_split(log, directory) else []
     of_redis: list[Check] = [partial(findings_of_redis, client) for client in clients]
     findings = list(findings_of_settings(environment))
-    for check in [*of_database, *of_redis]:
+    for check in [*of_database, *of_directory, *of_redis]:
         try:
             findings += check()
         except FAULTS as error:
             mend = "start the server, or correct its URL"
-            away = finding("redis" if check in of_redis else "database", BAD, str(error).splitlines()[0], mend)
+            where = "redis" if check in of_redis else "directory database" if check in of_directory else "database"
+            away = finding(where, BAD, str(error).splitlines()[0], mend)
             findings += [] if away in findings else [away]
-    return with_accepted(findings, read_settings(LedgerSettings, environment).allow_unsafe)
+    return with_accepted(findings, settings.allow_unsafe)
 
 
 def unsafe_at_start(
@@ -70,6 +76,7 @@ def unsafe_at_start(
     for check in (
         partial(_database, environment, log),
         partial(_stored, log, directory),
+        *([partial(_directory, directory)] if are_split(log, directory) else []),
         *(partial(findings_of_redis, client) for client in clients),
     ):
         try:
@@ -95,8 +102,21 @@ def _database(environment: Mapping[str, str], engine: sa.Engine) -> Iterator[Fin
         yield finding("connections", WARNING, problem, mend)
 
 
+def _directory(engine: sa.Engine) -> Iterator[Finding]:
+    """Yield what is to be said of a directory with a database of its own: it holds what the log does not."""
+    yield from findings_of_schema({"directory": engine})
+    if engine.dialect.name != "sqlite":
+        yield from findings_of_server(
+            variables(read(engine, lambda connection: connection.execute(sa.text(QUERY)).all()))
+        )
+        yield from findings_of_user(engine)
+    yield finding("directory database", GOOD, "answers")
+
+
 def _stored(log: sa.Engine, directory: sa.Engine) -> Iterator[Finding]:
-    schemas = list(findings_of_schema({"log": log, "directory": directory}))
+    schemas = list(
+        findings_of_schema({"log": log} if are_split(log, directory) else {"log": log, "directory": directory})
+    )
     yield from schemas
     if all(each["state"] == GOOD for each in schemas):
         yield from findings_of_log(log)

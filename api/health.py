@@ -11,6 +11,7 @@ from api.metrics import CONTENT_TYPE
 from api.routing import PUBLIC, Answer, Call, Routes
 from api.shapes import HealthAnswer, ReadinessAnswer
 from ledger import log, migrate, schema
+from ledger.database import are_split
 from ledger.errors import ReadUnavailable
 from ledger.reading import read
 from projections.status import status
@@ -33,11 +34,14 @@ def health(call: Call) -> Answer:
 def ready(call: Call) -> Answer:
     """Check database, schema and Redis, and say how far behind each read model and each replica is.
 
-    Replicas do not make it less ready: the primary answers for them. Without Redis the service is degraded, not down: commands
-    are taken, balances come from the log. Draining, it still answers whatever is asked, but no longer wants to be.
+    Replicas do not make it less ready: the primary answers for them. Without Redis, or the directory where it has a
+    database of its own, the service is degraded, not down: commands are taken, balances come from the log. Draining, it still
+    answers whatever is asked, but no longer wants to be.
     """
     checks: dict[str, Any] = {}
     checks["database"], head = _database(call)
+    if are_split(call.services.engine, call.services.directory.engine):
+        checks["directory"] = _directory(call)
     checks["redis"], models = _read_models(call)
     is_ready = checks["database"]["ok"]
     words = "degraded" if is_ready else "unavailable"
@@ -76,6 +80,17 @@ def _database(call: Call) -> tuple[dict[str, Any], int | None]:
     if revision != call.services.wanted_schema:
         return {"ok": False, "problem": "the schema is not the current one: run orderledger db upgrade"}, position
     return {"ok": True}, position
+
+
+def _directory(call: Call) -> dict[str, Any]:
+    # Commands of those who are known go on without it.
+    try:
+        revision = read(call.services.directory.engine, lambda connection: migrate.current(connection, "directory"))
+    except ReadUnavailable:
+        return {"ok": False, "problem": "the directory's database cannot be reached"}
+    if revision != migrate.head("directory"):
+        return {"ok": False, "problem": "the schema is not the current one: run orderledger db upgrade"}
+    return {"ok": True}
 
 
 def _replicas(call: Call) -> list[dict[str, Any]]:

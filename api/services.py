@@ -31,7 +31,7 @@ from api.sms.settings import SmsSettings
 from ledger import migrate
 from ledger.append import Ledger
 from ledger.commands import ProductTerms
-from ledger.database import database_url, directory_url, open_engine
+from ledger.database import are_split, database_url, directory_url, open_engine
 from ledger.directory import products, users
 from ledger.directory.access import Principal, Principals
 from ledger.directory.directory import Directory
@@ -75,8 +75,11 @@ class Services:
         self.replicas = Replicas(self.ledger_settings, self.engine)
         self.currencies = Currencies(self.engine, self.default_currency)
         self.directory = Directory(open_engine(directory_url(self.ledger_settings), self.ledger_settings))
-        self.names = CustomerNames(self.directory)
-        self.principals = Principals(self.directory, remember_s=REMEMBER_S)
+        # Without a database of its own nothing works while it is away, and nobody should wait to hear that.
+        is_split = are_split(self.engine, self.directory.engine)
+        self._grace_s = self.ledger_settings.directory_grace_s if is_split else 0.0
+        self.names = CustomerNames(self.directory, grace_s=self._grace_s)
+        self.principals = Principals(self.directory, remember_s=REMEMBER_S, grace_s=self._grace_s)
         timeout_s = self.projection_settings.redis_timeout_s
         self.redis: redis.Redis = open_redis(self.projection_settings.redis_url, timeout_s=timeout_s)
         self.queue_redis: redis.Redis = open_redis(self.projection_settings.queue_redis_url, timeout_s=timeout_s)
@@ -111,7 +114,12 @@ class Services:
         self.log_exports = threading.BoundedSemaphore(LOG_EXPORTS_MAX)
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: dict[str, Any] = {}
-        self._terms = Remembered(self._read_terms, remember_s=REMEMBER_S, entries_max=PRODUCTS_MAX)
+        self._terms = Remembered(
+            self._read_terms,
+            remember_s=REMEMBER_S,
+            entries_max=PRODUCTS_MAX,
+            grace_s=self._grace_s,
+        )
 
     @property
     def currency(self) -> str:

@@ -34,6 +34,11 @@ def directory_url(settings: LedgerSettings) -> str:
     return settings.directory_url or database_url(settings)
 
 
+def are_split(log: sa.Engine, directory: sa.Engine) -> bool:
+    """Say whether the directory has a database of its own."""
+    return log.url != directory.url
+
+
 def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine:
     """Return an engine with our pool, time-outs and session settings; nothing connects yet.
 

@@ -15,6 +15,9 @@ TURN_S_MAX = 2.0
 ANSWER_S_MAX = 9.0
 """How long the others wait for the one that reads for them."""
 
+AWAY_S = 2.0
+"""How long a database that could not be read is not asked again, while what was remembered will do."""
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -30,13 +33,21 @@ class _Group(Generic[Key, Value]):
 class Remembered(Generic[Key, Value]):
     """Returns what `read` found for a key at most `remember_s` ago; what is not there is never remembered. Thread-safe.
 
-    With more than `entries_max` the oldest are read again.
+    While reading fails what was found at most `grace_s` before counts on. With more than `entries_max` the oldest are read
+    again.
     """
 
     def __init__(
-        self, read: Callable[[Sequence[Key]], Mapping[Key, Value]], *, remember_s: float, entries_max: int
+        self,
+        read: Callable[[Sequence[Key]], Mapping[Key, Value]],
+        *,
+        remember_s: float,
+        entries_max: int,
+        grace_s: float = 0.0,
     ) -> None:
         self._read = read
+        self._grace_s = grace_s
+        self._failed_at_s: float | None = None
         self._remember_s = remember_s
         self._entries_max = entries_max
         self._known: dict[Key, tuple[float, Value]] = {}
@@ -52,6 +63,18 @@ class Remembered(Generic[Key, Value]):
             # One looks again in good time, so that not all must at the same moment.
             if age_s < self._remember_s and (age_s < self._remember_s / 2 or self._asked.is_reading):
                 return remembered[1]
+            if age_s < self._grace_s:
+                # Not everybody waits for a database that was away a moment ago, and is asked again by one.
+                has_failed = self._failed_at_s is not None and time.monotonic() - self._failed_at_s < AWAY_S
+                if has_failed or (self._failed_at_s is not None and self._asked.is_reading):
+                    return remembered[1]
+                try:
+                    found = self._asked.get(key)
+                except ReadUnavailable:
+                    self._failed_at_s = time.monotonic()
+                    return remembered[1]
+                self._failed_at_s = None
+                return found
         return self._asked.get(key)
 
     def learn(self, keys: Iterable[Key]) -> None:
@@ -72,6 +95,10 @@ class Remembered(Generic[Key, Value]):
         with self._changing:
             # What was read before a change that is forgotten by now must not come back.
             if forgotten == self._forgotten:
+                for key in keys:
+                    # What was ended must not come back while reading fails.
+                    if key not in found:
+                        self._known.pop(key, None)
                 self._known.update({key: (now, value) for key, value in found.items()})
                 while len(self._known) > self._entries_max:
                     del self._known[next(iter(self._known))]

@@ -202,6 +202,12 @@ class LedgerSettings:
         "REPLICA_RETRY_S", seconds(0.1, 3_600), 10.0, "how long a replica that failed is left alone, in seconds"
     )
     directory_url: str = setting("DIRECTORY_URL", text, "", "database of the directory; empty: the log's", secret=True)
+    directory_grace_s: float = setting(
+        "DIRECTORY_GRACE_S",
+        seconds(0, 86_400),
+        300.0,
+        "how long API keys, prices and names that were read go on counting while the directory cannot be reached, in seconds",
+    )
     data: str = setting("DATA", text, "./var", "directory of the embedded default's data")
     currency: str = setting("CURRENCY", _currency_code, "CNY", "ISO 4217 code of accounts opened without one")
     pool_size: int = setting(

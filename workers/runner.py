@@ -19,7 +19,7 @@ import structlog
 from ledger.append import Ledger
 from ledger.clock import now_us
 from ledger.commands import Command, ParkOrder, StartOrder
-from ledger.errors import LedgerError, Refused, Unavailable
+from ledger.errors import LedgerError, ReadUnavailable, Refused, Unavailable
 from ledger.ids import new_id
 from ledger.money import currency, format_amount
 from ledger.submission import Outcome, Submission
@@ -107,7 +107,13 @@ class Runner:
         if claiming:
             self._answer_plain_requests()
         records = [record_of(each, self._settings, now_us()) for each in self._recordable()]
-        claimed = self._claimed() if claiming else Claimed()
+        claimed, away = Claimed(), None
+        if claiming:
+            try:
+                claimed = self._claimed()
+            except ReadUnavailable as error:
+                # Without the directory nothing begins; what came back is recorded all the same.
+                away = error
         submissions = [each for record in records for each in record.submissions]
         outcomes = iter(self._settled([*submissions, *claimed.parking.values(), *claimed.starts]))
         settlement = Settlement(ended=claimed.ended)
@@ -115,6 +121,8 @@ class Runner:
         settlement.ended += [order_id for order_id in claimed.parking if next(outcomes).error is None]
         self._begin(claimed.going_on + _started(claimed, outcomes, settlement), claimed.at_s)
         self._settle(settlement)
+        if away is not None:
+            raise away
 
     def wake(self) -> None:
         """End a wait; may be called from any thread."""

@@ -64,11 +64,14 @@ class Principal:
 
 
 class Principals:
-    """Finds the principal of a secret, remembering it for `remember_s` seconds. Thread-safe."""
+    """Finds the principal of a secret, remembering it for `remember_s` seconds. Thread-safe.
 
-    def __init__(self, directory: Directory, *, remember_s: float = 1.0) -> None:
+    While the directory cannot be reached, who was known at most `grace_s` before still is.
+    """
+
+    def __init__(self, directory: Directory, *, remember_s: float = 1.0, grace_s: float = 0.0) -> None:
         self._directory = directory
-        self._known = Remembered(self._read, remember_s=remember_s, entries_max=REMEMBERED_MAX)
+        self._known = Remembered(self._read, remember_s=remember_s, entries_max=REMEMBERED_MAX, grace_s=grace_s)
 
     def of_key(self, secret: str) -> Principal | None:
         """Return whom the secret stands for, None when it is unknown or ended."""

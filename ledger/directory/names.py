@@ -5,7 +5,9 @@ All names stand in one text, and a search is one scan of it: 20,000 names take a
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 
 from ledger.directory.directory import Directory
 from ledger.directory.models import Customer, DirectoryState
+from ledger.errors import ReadUnavailable
 
 SEPARATOR = "\n"
 """Never part of a name."""
@@ -62,15 +65,30 @@ class Names:
 
 
 class CustomerNames:
-    """All customer names, read again when a name has changed since. Thread-safe."""
+    """All customer names, read again when a name has changed since. Thread-safe.
 
-    def __init__(self, directory: Directory) -> None:
+    While the directory cannot be reached, they are as they were at most `grace_s` before.
+    """
+
+    def __init__(self, directory: Directory, *, grace_s: float = 0.0) -> None:
         self._directory = directory
+        self._grace_s = grace_s
+        self._read_at_s = -math.inf
         self._reading = threading.Lock()
         self._names = Names(-1, [])
 
     def now(self) -> Names:
-        """Return the names as they are; several questions of one request ask the same snapshot."""
+        """Return the names as they are; several questions of one request ask the same snapshot. Raises ReadUnavailable."""
+        try:
+            names = self._now()
+        except ReadUnavailable:
+            if time.monotonic() - self._read_at_s > self._grace_s:
+                raise
+            return self._names
+        self._read_at_s = time.monotonic()
+        return names
+
+    def _now(self) -> Names:
         with self._directory.reading() as session:
             # Every search asks this: the driver's own text, as building the statement takes longer than the answer.
             changes = session.connection().exec_driver_sql(_CHANGES).scalar() or 0

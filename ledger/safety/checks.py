@@ -16,7 +16,7 @@ Finding = dict[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A check; `where` is what it looks at: settings, database, schema or redis."""
+    """A check; `where` is what it looks at: settings, database, schema, replicas or redis."""
 
     name: str
     where: str
@@ -59,8 +59,9 @@ CATALOGUE = (
     ),
     *_checks("schema", refusing=("schema", "newer schema", "collation", "recorded time"), warning=("sealing",)),
     *_checks("redis", refusing=("redis version", "redis memory"), warning=("redis persistence",)),
+    *_checks("replicas", refusing=(), warning=("replicas",)),
     # What cannot be looked at is bad for the doctor; a start goes on and looks again.
-    *_checks("reachable", refusing=(), warning=("database", "redis")),
+    *_checks("reachable", refusing=(), warning=("database", "directory database", "redis")),
 )
 """Every check, each name once."""
 

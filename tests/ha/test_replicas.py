@@ -8,14 +8,13 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from api.doctor import examine
-from api.replica_findings import replica_findings
 from directory_front import open_front
 from ha.replica_pair import DATABASE, ReplicaPair, replica_pair, selects
 from ha.scores import Scores
@@ -23,7 +22,9 @@ from ledger.audit.verification import verify
 from ledger.commands import Recharge
 from ledger.database import open_reading_engine
 from ledger.exporting.export import export
-from ledger.settings import LedgerSettings
+from ledger.safety.checks import Finding
+from ledger.safety.replicas import findings_of_replicas
+from ledger.settings import LedgerSettings, read_settings
 from servers import PrivateMariaDB, PrivateRedis
 from submissions import submission
 from till import Till, open_till
@@ -336,12 +337,12 @@ def test_the_doctor_names_what_is_wrong_with_each_replica(pair: ReplicaPair, til
         "ORDERLEDGER_REPLICA_LAG_S_MAX": "0.5",
     }
 
-    good = list(replica_findings(environment))
+    good = list(_findings(environment))
     pair.replicas[0].execute("SET GLOBAL read_only=0")
     pair.stop_applying(1)
     till.recharge("1.00")
     time.sleep(0.6)
-    writable, behind = replica_findings(environment)
+    writable, behind = _findings(environment)
     pair.replicas[0].execute("SET GLOBAL read_only=1")
     pair.follow(1)
     pair.wait_until_level()
@@ -352,7 +353,7 @@ def test_the_doctor_names_what_is_wrong_with_each_replica(pair: ReplicaPair, til
 
     with PrivateMariaDB() as stranger:
         url = stranger.create_database(DATABASE)
-        found = list(replica_findings({**environment, "ORDERLEDGER_REPLICA_URLS": url}))
+        found = list(_findings({**environment, "ORDERLEDGER_REPLICA_URLS": url}))
         engine = sa.create_engine(pair.primary.url(DATABASE))
         whole = examine({**environment, "ORDERLEDGER_REPLICA_URLS": url}, log=engine, directory=engine, clients=[])
         engine.dispose()
@@ -402,6 +403,10 @@ def position_of(till: Till, path: str, **headers: str) -> int:
     answer = till.get(path, **headers)
     assert answer.status_code == 200, answer.text
     return int(answer.headers["Ledger-Position"])
+
+
+def _findings(environment: Mapping[str, str]) -> Iterator[Finding]:
+    return findings_of_replicas(read_settings(LedgerSettings, environment))
 
 
 def _settings(pair: ReplicaPair) -> LedgerSettings:
