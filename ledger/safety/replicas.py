@@ -19,6 +19,7 @@ def findings_of_replicas(settings: LedgerSettings) -> Iterator[Finding]:
 
 
 def _finding_of(state: ReplicaState, named: str) -> Finding:
+    lag_s = f"{state.lag_s or 0.0:.1f}"
     if state.problem == AWAY:
         mend = "start it, or correct ORDERLEDGER_REPLICA_URLS; the service's user needs SELECT there"
         return finding("replicas", BAD, f"{named} cannot be read", mend)
@@ -27,11 +28,10 @@ def _finding_of(state: ReplicaState, named: str) -> Finding:
         return finding("replicas", BAD, f"{named} holds another log", mend)
     if state.problem == BEHIND:
         mend = "see SHOW REPLICA STATUS there; nothing is read from it until it is within ORDERLEDGER_REPLICA_LAG_S_MAX"
-        found = f"{named} is too far behind: {state.lag_events} events, {state.lag_s or 0.0:.1f} s"
-        return finding("replicas", BAD, found, mend)
+        return finding("replicas", BAD, f"{named} is too far behind: {state.lag_events} events, {lag_s} s", mend)
     if state.is_read_only is False:
         mend = "SET GLOBAL read_only=1 there and in its configuration: what is written there parts it from the primary"
         return finding("replicas", BAD, f"{named} takes writes", mend)
     if state.lag_events:
-        return finding("replicas", GOOD, f"{named} is {state.lag_events} events behind, {state.lag_s or 0.0:.1f} s")
+        return finding("replicas", GOOD, f"{named} is {state.lag_events} events behind, {lag_s} s")
     return finding("replicas", GOOD, f"{named} answers")

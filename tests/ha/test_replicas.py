@@ -82,17 +82,18 @@ def till(shop: Till, pair: ReplicaPair) -> Till:
 
 
 def test_level_replicas_take_the_reads_in_turn(till: Till, pair: ReplicaPair) -> None:
+    newest = pair.position(pair.primary)
     before = [selects(each) for each in (*pair.replicas, pair.primary)]
 
     for _ in range(60):
-        assert position_of(till, "events?limit=5") == pair.position(pair.primary)
+        assert position_of(till, "events?limit=5") == newest
     first, second, primary = (
         now - then for now, then in zip(map(selects, (*pair.replicas, pair.primary)), before, strict=True)
     )
 
-    # One read is two selects; what we ask the primary for its position, and looking at the replicas, is the rest.
+    # One read is two selects; the rest is looking at the replicas once a second.
     assert min(first, second) >= 60, (first, second, primary)
-    assert primary < 60 + 20, (first, second, primary)
+    assert primary < 40, (first, second, primary)
 
 
 def test_a_late_replica_answers_with_what_it_has_unless_a_position_is_asked_for(till: Till, pair: ReplicaPair) -> None:
@@ -238,11 +239,15 @@ def test_a_replica_that_is_back_is_read_again_within_the_named_time(till: Till, 
 
     pair.replicas[0].start()
     back_s = time.monotonic()
-    before = selects(pair.replicas[0])
-    while selects(pair.replicas[0]) - before < 20:
+    while till.front.services.replicas.states()[0].problem is not None:
         assert position_of(till, "events?limit=1") <= newest
         assert time.monotonic() - back_s < RETRY_S + 2 * LOOK_S
         time.sleep(0.05)
+    before = selects(pair.replicas[0])
+    for _ in range(20):
+        assert position_of(till, "events?limit=1") <= newest
+
+    assert selects(pair.replicas[0]) - before >= 20
 
 
 def test_a_hanging_replica_delays_no_reader_beyond_the_deadline(till: Till, pair: ReplicaPair) -> None:
@@ -262,7 +267,8 @@ def test_a_hanging_replica_delays_no_reader_beyond_the_deadline(till: Till, pair
             each.resume()
 
     assert first == newest and first_s < 6
-    assert then_s < 2
+    # Now and then one of them looks whether the replicas are back, and waits a second for each.
+    assert then_s < 5
 
 
 def test_while_the_primary_is_away_the_replicas_still_answer(till: Till, pair: ReplicaPair) -> None:

@@ -151,3 +151,65 @@ def test_a_fault_of_the_reader_leaves_nobody_waiting() -> None:
 
     assert {type(each) for each in errors} <= {ZeroDivisionError, ReadUnavailable}
     assert not gathering.is_reading
+
+
+class AwayNow(Source):
+    """A table whose database may be away."""
+
+    is_away = False
+
+    def read(self, keys: Sequence[str]) -> Mapping[str, int]:
+        found = super().read(keys)
+        if self.is_away:
+            raise ReadUnavailable(reason="the database cannot be reached")
+        return found
+
+
+def test_while_reading_fails_what_was_found_counts_for_a_grace() -> None:
+    source = AwayNow(a=1)
+    known = Remembered(source.read, remember_s=0.05, entries_max=10, grace_s=0.6)
+    assert known.get("a") == 1
+
+    source.is_away = True
+    time.sleep(0.1)
+    within = [known.get("a") for _ in range(20)]
+    with pytest.raises(ReadUnavailable):
+        known.get("b")
+    time.sleep(0.6)
+
+    assert within == [1] * 20
+    assert len(source.reads) <= 4, "everybody asked a database that is away"
+    with pytest.raises(ReadUnavailable):
+        known.get("a")
+
+
+def test_what_was_ended_does_not_come_back_while_reading_fails() -> None:
+    source = AwayNow(a=1)
+    known = Remembered(source.read, remember_s=0.05, entries_max=10, grace_s=60)
+    assert known.get("a") == 1
+
+    del source.rows["a"]
+    time.sleep(0.1)
+    ended = known.get("a")
+    source.is_away = True
+
+    assert ended is None
+    with pytest.raises(ReadUnavailable):
+        known.get("a")
+
+
+def test_what_is_read_again_after_a_failure_is_new() -> None:
+    source = AwayNow(a=1)
+    known = Remembered(source.read, remember_s=0.05, entries_max=10, grace_s=60)
+    known.get("a")
+    source.is_away = True
+    time.sleep(0.1)
+    assert known.get("a") == 1
+
+    source.is_away, source.rows["a"] = False, 2
+    ends_at_s = time.monotonic() + 10
+    while known.get("a") == 1:
+        assert time.monotonic() < ends_at_s
+        time.sleep(0.1)
+
+    assert known.get("a") == 2
