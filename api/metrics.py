@@ -21,6 +21,7 @@ from ledger.figures import REGISTRY, SECONDS
 from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
+from ledger.replicas.looking import ReplicaState
 from ledger.schema import orders
 from projections.reporting import Reporter, labelled, merged
 from projections.status import status
@@ -102,6 +103,7 @@ def shared(services: Any) -> Iterator[Metric]:
     models = _looked(lambda: read(engine, lambda connection: _models(services.redis, connection)))
     yield _gauge("redis_up", "1 when the Redis of the read models answers", float(_answers(services.redis)))
     yield from models
+    yield from _replicas(services.replicas.states())
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -201,6 +203,15 @@ def _models(client: redis.Redis, connection: sa.Connection) -> list[Metric]:
             [(each.name, float(each.state == "stopped")) for each in found],
         ),
     ]
+
+
+def _replicas(states: Sequence[ReplicaState]) -> Iterator[Metric]:
+    events = [(each.name, float(each.lag_events)) for each in states if each.lag_events is not None]
+    yield _gauges("replica_lag_events", "events that a replica lacks", "replica", events)
+    seconds = [(each.name, each.lag_s) for each in states if each.lag_s is not None]
+    yield _gauges("replica_lag_seconds", "age of the first of them", "replica", seconds)
+    readable = [(each.name, float(each.problem is None)) for each in states]
+    yield _gauges("replica_readable", "1 when reads may be sent to it", "replica", readable)
 
 
 def _age_s(time_us: int) -> float:

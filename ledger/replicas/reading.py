@@ -20,8 +20,9 @@ import structlog
 from ledger import log
 from ledger.database import open_reading_engine
 from ledger.errors import LedgerError
+from ledger.figures import POOL_TIMEOUTS, watch_pool
 from ledger.reading import read
-from ledger.replicas.looking import AWAY, Looking, ReplicaState
+from ledger.replicas.looking import AWAY, Looking, ReplicaState, name_of
 from ledger.settings import LedgerSettings
 
 LOOK_INTERVAL_S = 1.0
@@ -47,6 +48,8 @@ class Replicas:
         self._settings = settings
         self._primary = primary
         self._replicas = [_Replica(url, settings) for url in settings.replica_urls]
+        for index, replica in enumerate(self._replicas):
+            watch_pool(name_of(index), replica.engine)
         self._looking = Looking(settings) if self._replicas else None
         self._one_looks = threading.Lock()
         self._look_due_s = 0.0
@@ -69,6 +72,7 @@ class Replicas:
                 except LedgerError:
                     return read(self._primary, query)
                 except sa.exc.TimeoutError:
+                    POOL_TIMEOUTS.inc()
                     continue  # Its connections are all in use; that is no fault of the server's.
                 except sa.exc.DBAPIError as error:
                     replica.rest(str(error.orig).partition("\n")[0])
