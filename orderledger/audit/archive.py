@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import click
 from orderledger.audit.opening import audit_settings
 from orderledger.audit.printing import progress_bar
 from orderledger.audit.proofs import verifier_keys
-from orderledger.audit.verify import EXIT_CODES, kept_checkpoint, sentence
+from orderledger.audit.verify import EXIT_CODES, document, kept_checkpoint, sentence
 
 if TYPE_CHECKING:
     from ledger.archive.archiving import Archived
@@ -87,7 +86,7 @@ def audit_verify_archive(
     segments = segments_of(paths)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
         report = verify_segments(segments, verifiers, kept=kept, progress=progress)
-    click.echo(json.dumps(dataclasses.asdict(report)) if as_json else sentence(report))
+    click.echo(json.dumps(document(report)) if as_json else sentence(report))
     sys.exit(EXIT_CODES[report.status])
 
 

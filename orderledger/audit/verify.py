@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,7 +80,7 @@ def audit_verify(
     if record:
         with audit_engine(writing=True) as engine:
             recording.record(engine, report)
-    click.echo(json.dumps(dataclasses.asdict(report)) if as_json else sentence(report))
+    click.echo(json.dumps(document(report)) if as_json else sentence(report))
     sys.exit(EXIT_CODES[report.status])
 
 
@@ -137,6 +137,14 @@ def _own_key_file() -> Path | None:
         return None
     path = Path(environment()[SIGNING_KEY])
     return path if path.exists() else None
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return a report as JSON has it; `server` where there was a choice of servers."""
+    from ledger.replicas.sources import PRIMARY
+
+    values = dataclasses.asdict(report)
+    return {name: value for name, value in values.items() if name != "server" or value not in ("", PRIMARY)}
 
 
 def sentence(report: Report) -> str:
