@@ -161,7 +161,9 @@ def db_current(as_json: bool) -> None:  # noqa: FBT001
 @click.option("--host", default="localhost", show_default=True, help="Where the user connects from.")
 @click.option("--database", help="The log's database; default from the URL.")
 @click.option("--directory", help="The directory's database; default from the URL, else the log's.")
-@click.option("--apply", "applies", is_flag=True, help="Run them, as the administrators of the URLs, who print nothing.")
+@click.option(
+    "--apply", "applies", is_flag=True, help="Run them, as the administrators of the URLs, who print nothing."
+)
 def db_grants(user: str, host: str, database: str | None, directory: str | None, applies: bool) -> None:  # noqa: FBT001
     """Print the least privileges of the service's user, for an administrator to run on MariaDB or MySQL.
 

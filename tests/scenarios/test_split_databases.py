@@ -110,6 +110,8 @@ def served(split: Split, logs: PrivateMariaDB, directory: PrivateMariaDB | Path)
         elif line and not line.startswith("-- "):
             assert where is not None, line
             where.execute(line.rstrip(";"))
+    applied = split.run("db", "grants", "--user", SERVICE, "--host", "%", "--apply", administrator=True)
+    assert applied.exit_code == 0, applied.output
     for variable, server in (("DATABASE_URL", logs), ("DIRECTORY_URL", directories)):
         if server is not None:
             name = f"ORDERLEDGER_{variable}"
