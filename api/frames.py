@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -25,6 +24,7 @@ from ledger.events import (
     Recorded,
     TransactionReversed,
 )
+from ledger.feed import event_json as event_json
 from ledger.money import currency, format_amount
 from ledger.orders import Order
 from ledger.submission import Balance, Outcome
@@ -175,28 +175,4 @@ def cloud_event(recorded: Recorded) -> dict[str, Any]:
         "sequence": str(recorded.position),
         "partitionkey": recorded.account_id,
         "data": event_json(recorded),
-    }
-
-
-def event_json(recorded: Recorded) -> dict[str, Any]:
-    """Return an event as the feed has it: the whole envelope, data and postings as the stored bytes' own JSON."""
-    return {
-        "position": recorded.position,
-        "event_id": str(UUID(bytes=recorded.event_id)),
-        "account_id": recorded.account_id,
-        "version": recorded.version,
-        "type": recorded.type,
-        "schema_version": recorded.schema_version,
-        "order_id": recorded.order_id,
-        "actor": recorded.actor,
-        "idempotency_key": recorded.idempotency_key.decode("utf-8"),
-        "correlation_id": recorded.correlation_id,
-        "causation_id": recorded.causation_id,
-        "recorded_at": rfc3339(recorded.recorded_at_us),
-        "available_minor": recorded.available_minor,
-        "held_minor": recorded.held_minor,
-        "details_hash": None if recorded.details_hash is None else recorded.details_hash.hex(),
-        "data": json.loads(recorded.data),
-        "postings": json.loads(recorded.postings),
-        "leaf_hash": recorded.leaf_hash.hex(),
     }

@@ -41,6 +41,7 @@ from ledger.money import Currency, currency
 from ledger.remembering import Remembered
 from ledger.replicas.reading import Replicas
 from ledger.settings import LedgerSettings, read_settings
+from ledger.webhooks.settings import WebhookSettings
 from projections.redis_clients import open_redis
 from projections.reporting import Reporter, Who
 from projections.settings import ProjectionSettings
@@ -71,6 +72,7 @@ class Services:
         self.settings = ApiSettings.from_environment(environment)
         self.ledger_settings = read_settings(LedgerSettings, environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)
+        self.webhook_settings = WebhookSettings.from_environment(environment)
         self.engine: sa.Engine = open_engine(database_url(self.ledger_settings), self.ledger_settings)
         self.replicas = Replicas(self.ledger_settings, self.engine)
         self.currencies = Currencies(self.engine, self.default_currency)

@@ -27,6 +27,7 @@ from ledger.settings import (
     refuse_unknown_settings,
     with_secrets,
 )
+from ledger.webhooks.settings import WebhookSettings
 from orderledger import embedded
 from orderledger.settings import CommandSettings
 from projections.settings import ProjectionSettings
@@ -42,6 +43,7 @@ SETTINGS_CLASSES = (
     SessionSettings,
     SmsSettings,
     ProofSettings,
+    WebhookSettings,
     CommandSettings,
 )
 

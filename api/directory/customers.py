@@ -17,13 +17,16 @@ from ledger.directory.models import Level
 from ledger.errors import BadMoney
 from ledger.money import currency, parse_amount
 
+MONEY = ("credit_limit", "low_balance_threshold")
 
-def credit_limit_problem(content: Mapping[str, Any]) -> Problem | None:
-    """Say what is wrong with the credit limit in the customer's currency."""
-    try:
-        parse_amount(content.get("credit_limit", "0"), currency(content["currency"]), zero=True)
-    except BadMoney as error:
-        return "credit_limit", error.problem
+
+def money_problem(content: Mapping[str, Any]) -> Problem | None:
+    """Say what is wrong with the credit limit or the threshold in the customer's currency."""
+    for name in MONEY:
+        try:
+            parse_amount(content.get(name) or "0", currency(content["currency"]), zero=True)
+        except BadMoney as error:
+            return name, error.problem
     return None
 
 
@@ -75,7 +78,7 @@ RESOURCE = Resource(
     created=CustomerShown(),
     contents=CustomerContents,
     changes=CustomerChanges(partial=True),
-    rules=Rules(kind=customers.KIND, references={"level_id": Level.id}, also=credit_limit_problem),
+    rules=Rules(kind=customers.KIND, references={"level_id": Level.id}, also=money_problem),
     create=_create,
     read=_read,
     change=_change,

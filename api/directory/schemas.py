@@ -20,7 +20,7 @@ from api.directory.fields import (
     Token,
     Whole,
     WholeNumber,
-    credit_limit,
+    credit_limit as parsed_limit,
 )
 from api.directory.menu_schemas import MenuContents
 from ledger.directory import passwords
@@ -65,7 +65,8 @@ class CustomerContents(Contents):
     mobile = Text(MOBILE_LENGTH_MAX, allow_none=True)
     contact = Text(NAME_LENGTH_MAX, allow_none=True)
     level_id = Token(ID_LENGTH, allow_none=True)
-    credit_limit = DecimalText(credit_limit)
+    credit_limit = DecimalText(parsed_limit)
+    low_balance_threshold = DecimalText(parsed_limit, allow_none=True)
     currency = CurrencyCode()
 
 
@@ -84,6 +85,7 @@ class CustomerShown(Shown):
     level_id = fields.String(allow_none=True)
     status = fields.String(validate=validate.OneOf(STATUSES))
     credit_limit = fields.String()
+    low_balance_threshold = fields.String(allow_none=True)
     currency = fields.String()
 
 

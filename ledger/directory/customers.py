@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ledger.accounts import SUSPENDED, Account
 from ledger.append import Ledger
+from ledger.directory import webhooks
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField, InUse
@@ -56,6 +57,11 @@ LISTING = Listing(
         "credit_limit": Field(
             _in_ten_thousandths(Customer.credit_limit_minor), decimal(integer_digits_max=14, decimals_max=4)
         ),
+        "low_balance_threshold": Field(
+            _in_ten_thousandths(Customer.low_balance_threshold_minor),
+            decimal(integer_digits_max=14, decimals_max=4),
+            nullable=True,
+        ),
         "currency": Field(Customer.currency, TOKEN),
         "revision": Field(Customer.revision, INTEGER),
         "created_at": Field(Customer.created_at_us, TIME),
@@ -69,6 +75,7 @@ LISTING = Listing(
         "level_id",
         "status",
         "credit_limit",
+        "low_balance_threshold",
         "currency",
         "revision",
         "created_at",
@@ -90,6 +97,7 @@ def create(
             level_id=each.get("level_id"),
             status=ACTIVE,
             credit_limit_minor=_credit_limit(each.get("credit_limit", "0"), each["currency"]),
+            low_balance_threshold_minor=_threshold(each.get("low_balance_threshold"), each["currency"]),
             currency=each["currency"],
             in_step=0,
             **stamps(),
@@ -157,6 +165,8 @@ def change(
                 setattr(row, name, changes[name])
         if "credit_limit" in changes:
             row.credit_limit_minor = _credit_limit(changes["credit_limit"], row.currency)
+        if "low_balance_threshold" in changes:
+            row.low_balance_threshold_minor = _threshold(changes["low_balance_threshold"], row.currency)
         if changes.keys() & {"level_id", "status", "credit_limit"}:
             row.in_step = False
         touch(row)
@@ -195,12 +205,13 @@ def delete(
         return False
     with directory.writing() as session:
         _names_changed(session)
+        webhooks.delete_of_customer(session, customer_id)
         session.delete(find(session, Customer, KIND, customer_id, lock=True))
     return True
 
 
 def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) -> None:
-    """Remove a customer's personal data for good, deactivate it, end its API keys and its login; doing it again changes nothing.
+    """Remove a customer's personal data for good, deactivate it, end its API keys, its login and its subscriptions; doing it again changes nothing.
 
     The row stays, so that its id goes on to mean nobody else. The log's `customer.erased` and the erasable details are
     the caller's. Raises DirectoryNotFound.
@@ -213,6 +224,7 @@ def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) 
             row.status, row.in_step = DEACTIVATED, False
             touch(row)
         session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
+        webhooks.delete_of_customer(session, customer_id)
         session.execute(sa.delete(User).where(User.customer_id == customer_id))
     _follow(directory, ledger, [customer_id], asker)
 
@@ -235,6 +247,9 @@ def public(row: Customer) -> dict[str, Any]:
         "level_id": row.level_id,
         "status": row.status,
         "credit_limit": format_amount(row.credit_limit_minor, currency(row.currency)),
+        "low_balance_threshold": None
+        if row.low_balance_threshold_minor is None
+        else format_amount(row.low_balance_threshold_minor, currency(row.currency)),
         "currency": row.currency,
         **stamped(row),
     }
@@ -250,6 +265,15 @@ def _credit_limit(text: str, code: str) -> int:
     if limit_minor > CREDIT_LIMIT_MINOR_MAX:
         raise BadMoney(problem=f"a credit limit is at most {format_amount(CREDIT_LIMIT_MINOR_MAX, currency(code))}")
     return limit_minor
+
+
+def _threshold(text: str | None, code: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        return _credit_limit(text, code)
+    except BadMoney as error:
+        raise BadField(pointer="/low_balance_threshold", problem=error.problem) from None
 
 
 def _names_changed(session: Session) -> None:

@@ -62,6 +62,7 @@ ITEMS: tuple[MenuItem, ...] = (
     _page("users", "Users", "用户", "users.read", group="administration"),
     _page("roles", "Roles and menus", "角色与菜单", "roles.read", group="administration"),
     _page("api-keys", "API keys", "API 密钥", "api_keys.read", group="administration"),
+    _page("webhooks", "Webhooks", "Webhook 推送", "webhooks.read", group="administration"),
     _page("queues", "Queues and workers", "队列与进程", "operations.read", group="administration"),
     _page("doctor", "Settings check", "设置检查", "operations.read", group="administration"),
     _page("home", "My account", "我的账户", "balances.read", path="/", for_customers=True),

@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from ledger.schema import ID_LENGTH, binary, token
+from ledger.schema import ID_LENGTH, TOKEN_LENGTH, binary, token
 
 NAME_LENGTH = 200
+URL_LENGTH = 2_000
+SECRET_LENGTH = 80
 
 
 def human(length: int) -> sa.types.TypeEngine[str]:
@@ -67,6 +69,7 @@ class Customer(Versioned, Base):
     level_id: Mapped[str | None] = mapped_column(sa.ForeignKey("levels.id", ondelete="RESTRICT"))
     status: Mapped[str] = mapped_column(token(16))
     credit_limit_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    low_balance_threshold_minor: Mapped[int | None] = mapped_column(sa.BigInteger)
     currency: Mapped[str] = mapped_column(token(3))
     in_step: Mapped[bool] = mapped_column(sa.SmallInteger)
     level: Mapped[Level | None] = relationship(lazy="raise")
@@ -141,6 +144,69 @@ class User(Versioned, Base):
     epoch: Mapped[int] = mapped_column(sa.Integer)
     role: Mapped[Role] = relationship(lazy="raise")
     customer: Mapped[Customer | None] = relationship(lazy="raise", passive_deletes=True)
+
+
+class Webhook(Versioned, Base):
+    """A subscription to what happens: where messages go, `event_types` as a JSON list (empty: all), with a customer of
+    that customer only. The secret signs, so it is kept as it is; the one before it until its time is over.
+    """
+
+    __tablename__ = "webhooks"
+    id: Mapped[str] = mapped_column(token(ID_LENGTH), primary_key=True)
+    url: Mapped[str] = mapped_column(token(URL_LENGTH))
+    description: Mapped[str | None] = mapped_column(human(NAME_LENGTH))
+    event_types: Mapped[str] = mapped_column(long_text())
+    customer_id: Mapped[str | None] = mapped_column(sa.ForeignKey("customers.id", ondelete="CASCADE"))
+    active: Mapped[bool] = mapped_column(sa.SmallInteger)
+    secret: Mapped[str] = mapped_column(token(SECRET_LENGTH))
+    previous_secret: Mapped[str | None] = mapped_column(token(SECRET_LENGTH))
+    previous_secret_until_us: Mapped[int | None] = mapped_column(sa.BigInteger)
+    customer: Mapped[Customer | None] = relationship(lazy="raise", passive_deletes=True)
+    progress: Mapped[WebhookProgress] = relationship(lazy="joined", innerjoin=True, cascade="all, delete-orphan")
+
+
+class WebhookProgress(Base):
+    """How far a subscription is, beside it, so that delivering changes no revision: `position` is the last one that is
+    done with, `parts` how many messages of the next one are delivered. `runner`, `fence` and `lease_until_us` are the
+    claim of who delivers; every claim and every replay raises the fence.
+    """
+
+    __tablename__ = "webhook_progress"
+    __table_args__ = (sa.Index(None, "due_at_us"),)
+    webhook_id: Mapped[str] = mapped_column(sa.ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(sa.BigInteger)
+    parts: Mapped[int] = mapped_column(sa.SmallInteger)
+    failures: Mapped[int] = mapped_column(sa.Integer)
+    failing_since_us: Mapped[int | None] = mapped_column(sa.BigInteger)
+    last_code: Mapped[str | None] = mapped_column(token(40))
+    last_delivered_at_us: Mapped[int | None] = mapped_column(sa.BigInteger)
+    disabled_at_us: Mapped[int | None] = mapped_column(sa.BigInteger)
+    disabled_reason: Mapped[str | None] = mapped_column(token(40))
+    due_at_us: Mapped[int] = mapped_column(sa.BigInteger)
+    ping: Mapped[str | None] = mapped_column(token(ID_LENGTH))
+    runner: Mapped[str] = mapped_column(token(ID_LENGTH))
+    fence: Mapped[int] = mapped_column(sa.BigInteger)
+    lease_until_us: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class WebhookDelivery(Base):
+    """One attempt to deliver a message; the last ones of each subscription are kept.
+
+    No foreign key: whoever records attempts holds the lock of their subscription's progress.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    webhook_id: Mapped[str] = mapped_column(token(ID_LENGTH), primary_key=True)
+    id: Mapped[str] = mapped_column(token(ID_LENGTH), primary_key=True)
+    message_id: Mapped[str] = mapped_column(token(TOKEN_LENGTH))
+    type: Mapped[str] = mapped_column(token(40))
+    position: Mapped[int | None] = mapped_column(sa.BigInteger)
+    attempt: Mapped[int] = mapped_column(sa.Integer)
+    code: Mapped[str] = mapped_column(token(40))
+    status: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    duration_ms: Mapped[int] = mapped_column(sa.Integer)
+    attempted_at_us: Mapped[int] = mapped_column(sa.BigInteger)
+    next_try_at_us: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
 class UserSession(Base):

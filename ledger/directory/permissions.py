@@ -16,6 +16,8 @@ PERMISSIONS: dict[str, str] = {
     "roles.write": "create, change and delete roles",
     "api_keys.read": "see API keys (never their secrets)",
     "api_keys.write": "create and revoke API keys",
+    "webhooks.read": "see subscriptions and their deliveries (never their secrets)",
+    "webhooks.write": "create, change and delete subscriptions, replay and test them, and renew their secrets",
     "recharges.post": "add money to an account",
     "deductions.post": "take money from an account",
     "transactions.reverse": "reverse a recharge or a deduction",
@@ -46,6 +48,8 @@ _OPERATOR = frozenset(PERMISSIONS) - {
     "roles.read",
     "users.read",
     "users.write",
+    "webhooks.read",
+    "webhooks.write",
 }
 _CUSTOMER = frozenset(
     {
@@ -72,6 +76,8 @@ BINDABLE = frozenset(PERMISSIONS) - {
     "roles.read",
     "roles.write",
     "api_keys.write",
+    "webhooks.read",
+    "webhooks.write",
     "log.read",
     "trial_balance.read",
     "operations.read",
@@ -81,7 +87,7 @@ BINDABLE = frozenset(PERMISSIONS) - {
 ROLES: dict[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "operator": _OPERATOR,
-    "auditor": _READS - {"api_keys.read", "users.read", "operations.read"},
+    "auditor": _READS - {"api_keys.read", "users.read", "operations.read", "webhooks.read"},
     "customer": _CUSTOMER,
 }
 """The roles that come ready."""

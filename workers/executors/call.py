@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPResponse
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from workers.executors.addresses import Unresolved, addresses_of
 from workers.executors.connections import Connection, Connections, Origin
@@ -33,11 +33,12 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """No whole answer arrived; `code` says how it went wrong."""
+    """No whole answer arrived; `problem` names how it went wrong, `status` is that of an answer that was too large."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, problem: str, *, status: int | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,17 @@ def call(request: Request, *, timeout_s: float, allow_private: bool, connections
     is_whole = False
     try:
         connection.begin(deadline)
-        answer, is_whole = _exchange(connection, request, parts.path or "/", parts.netloc, deadline)
+        answer, is_whole = _exchange(connection, request, _target(parts), parts.netloc, deadline)
     finally:
         if is_whole:
             connections.keep(origin, connection)
         else:
             connection.shut()
     return answer
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _connect(origin: Origin, deadline: float) -> Connection:
@@ -80,7 +85,7 @@ def _connect(origin: Origin, deadline: float) -> Connection:
             origin.host, origin.port, allow_private=origin.allow_private, timeout_s=_remaining_s(deadline)
         )
     except Unresolved:
-        raise NoAnswer("executor-name-not-resolved") from None
+        raise NoAnswer("name-not-resolved") from None
     for address in addresses:
         try:
             connected = socket.create_connection((address, origin.port), timeout=_remaining_s(deadline))
@@ -91,7 +96,7 @@ def _connect(origin: Origin, deadline: float) -> Connection:
         if origin.scheme == "https":
             connected = _secured(connected, origin.host, deadline)
         return Connection(connected, deadline)
-    raise NoAnswer("executor-unreachable")
+    raise NoAnswer("unreachable")
 
 
 def _secured(connected: socket.socket, host: str, deadline: float) -> socket.socket:
@@ -100,7 +105,7 @@ def _secured(connected: socket.socket, host: str, deadline: float) -> socket.soc
         return _tls().wrap_socket(connected, server_hostname=host)
     except (OSError, ValueError):
         connected.close()
-        raise NoAnswer("executor-tls-failed") from None
+        raise NoAnswer("tls-failed") from None
 
 
 @cache
@@ -116,15 +121,15 @@ def _exchange(connection: Connection, request: Request, path: str, host: str, de
         response.begin()
         body = response.read(ANSWER_BYTES_MAX + 1)
         if len(body) > ANSWER_BYTES_MAX:
-            raise NoAnswer("executor-answer-too-large")
+            raise NoAnswer("answer-too-large", status=response.status)
         if response.length:
-            raise NoAnswer("executor-answer-broken")
+            raise NoAnswer("answer-broken")
     except TimeoutError:
-        raise NoAnswer("executor-timeout") from None
+        raise NoAnswer("timeout") from None
     except (HTTPException, OSError, ValueError):
-        raise NoAnswer("executor-timeout" if time.monotonic() >= deadline else "executor-answer-broken") from None
+        raise NoAnswer("timeout" if time.monotonic() >= deadline else "answer-broken") from None
     if time.monotonic() >= deadline:
-        raise NoAnswer("executor-timeout")
+        raise NoAnswer("timeout")
     # After an interim answer (1xx) the final one would come to the next call.
     is_reusable = response.status >= 200 and response.isclosed() and not response.will_close
     headers = cast(Mapping[str, str], response.headers)
@@ -151,5 +156,5 @@ def _message(request: Request, path: str, host: str) -> bytes:
 def _remaining_s(deadline: float) -> float:
     remaining_s = deadline - time.monotonic()
     if remaining_s <= 0:
-        raise NoAnswer("executor-timeout")
+        raise NoAnswer("timeout")
     return remaining_s

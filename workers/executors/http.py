@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-
-from standardwebhooks import Webhook
 
 from ledger import tracing
 from ledger.codec import canonical_json
@@ -21,6 +18,7 @@ from workers.executors.answers import cancellation_report, enquiry_report, execu
 from workers.executors.call import Answer, NoAnswer, Request, call
 from workers.executors.connections import Connections
 from workers.executors.protocol import CancelReport, ExecuteReport, ExecutorOrder, Unknown, UnusableExecutor
+from workers.signatures import signature_headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ class HttpExecutor:
             headers["X-Request-Id"] = order.correlation_id
         headers |= tracing.headers()
         if self.key is not None:
-            headers |= _signature(self.key, message_id, body or b"")
+            headers |= signature_headers([self.key], message_id, body or b"")
         request = Request(method=method, url=url, headers=headers, body=body)
         try:
             return call(
@@ -83,7 +81,7 @@ class HttpExecutor:
                 connections=self.connections,
             )
         except NoAnswer as error:
-            return Unknown(code=error.code)
+            return Unknown(code=f"executor-{error.problem}")
         except AddressRefused:
             raise UnusableExecutor("the executor's address is private") from None
 
@@ -99,12 +97,3 @@ def open_http(settings: Mapping[str, Any], *, timeout_s: float, call_s_max: floa
         key=secret_bytes(settings["secret"]) if "secret" in settings else None,
         allow_private=allow_private,
     )
-
-
-def _signature(key: bytes, message_id: str, body: bytes) -> dict[str, str]:
-    now = datetime.now(UTC)
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(key).sign(message_id, now, body.decode("utf-8")),
-    }
