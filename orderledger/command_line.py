@@ -111,6 +111,16 @@ def agent_worker() -> None:
     _run_checked(environment, lambda: run_agent_workers(environment))
 
 
+@worker_group.command("webhooks")
+def webhooks_worker() -> None:
+    """Send events to who subscribed to them."""
+    from orderledger.logs import configure_logs
+    from workers.roles import run_webhook_workers
+
+    configure_logs()
+    sys.exit(run_webhook_workers(_environment()))
+
+
 @worker_group.command("maintenance")
 def maintenance_worker() -> None:
     """Find what lost wake-ups and crashes left undone."""

@@ -21,12 +21,12 @@ import structlog
 
 from api.settings import ApiSettings
 from ledger.settings import PREFIX
+from ledger.webhooks.settings import WebhookSettings
 from orderledger import demo
 from orderledger.doctor import StartCheck
 from orderledger.embedded import EmbeddedRedis, EmbeddedRedisUnavailable
 from orderledger.surroundings import migrate, prepare, uses_embedded_redis
-from projections.wake import TARGETS
-from workers.process import AGENT
+from projections.wake import AGENT, PROJECTIONS, WEBHOOKS
 from workers.settings import WorkerSettings
 from workers.supervisor import Child, run_supervisor
 
@@ -54,6 +54,7 @@ def up(
     if _is_loopback(ApiSettings.from_environment(wanted).host):
         # On one's own machine there is no HTTPS, and nobody in between.
         wanted.setdefault(PREFIX + "SESSION_COOKIE_SECURE", "false")
+        wanted.setdefault(PREFIX + "WEBHOOKS_ALLOW_PRIVATE", "true")
     brings_redis = uses_embedded_redis(wanted)
     completed = prepare(wanted, data=data, makes_signing_key=True)
     settings = ApiSettings.from_environment(completed)
@@ -107,7 +108,8 @@ def _start_again(server: EmbeddedRedis, ended: threading.Event) -> None:
 
 def _children(completed: Mapping[str, str]) -> list[Child]:
     agents = WorkerSettings.from_environment(completed).agent_processes
-    targets = [target for target in TARGETS if target != AGENT] + [AGENT] * agents
+    couriers = WebhookSettings.from_environment(completed).processes
+    targets = [*PROJECTIONS, *[AGENT] * agents, *[WEBHOOKS] * couriers]
     return [
         Child(name="api", module="orderledger.child", arguments=("api",)),
         *(Child(name=target, module="workers.child", arguments=(target,)) for target in targets),

@@ -10,7 +10,8 @@ from rq.job import Job
 
 DRAIN = "projections.drain.drain"
 RUN_AGENT = "workers.agent.run_agent"
-ALLOWED = frozenset({DRAIN, RUN_AGENT})
+RUN_WEBHOOKS = "workers.webhooks.job.run_webhooks"
+ALLOWED = frozenset({DRAIN, RUN_AGENT, RUN_WEBHOOKS})
 
 
 class RefusedJob(ValueError):

@@ -17,11 +17,13 @@ from rq.serializers import JSONSerializer
 
 from ledger.ids import new_id
 from projections import keys
-from projections.jobs import DRAIN, RUN_AGENT, WakeUpJob, queue_name
+from projections.jobs import DRAIN, RUN_AGENT, RUN_WEBHOOKS, WakeUpJob, queue_name
 
 AGENT = "agent"
+WEBHOOKS = "webhooks"
 PROJECTIONS = ("balances", "orders", "transactions")
-TARGETS = (*PROJECTIONS, AGENT)
+TARGETS = (*PROJECTIONS, AGENT, WEBHOOKS)
+_JOBS = {AGENT: RUN_AGENT, WEBHOOKS: RUN_WEBHOOKS}
 FLAG_MS = 5_000
 QUEUED_MAX = 3
 """Jobs that may wait for one target: more would only pile up while nobody works on them."""
@@ -61,7 +63,7 @@ def _enqueue(queue_redis: redis.Redis, target: str) -> bool:
     )
     if queue.count >= QUEUED_MAX:
         return False
-    function, arguments = (RUN_AGENT, ()) if target == AGENT else (DRAIN, (target,))
+    function, arguments = (_JOBS[target], ()) if target in _JOBS else (DRAIN, (target,))
     queue.enqueue(
         function,
         *arguments,

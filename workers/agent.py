@@ -1,4 +1,4 @@
-"""The agent in a worker process: one thread that runs a runner, and the job that wakes it.
+"""The agent in a worker process: one thread that runs a runner, and the job that wakes it. The courier runs the same way.
 
 The thread outlives the job, so that a slow call neither holds the queue up nor loses its answer when the job ends. It
 claims only while a job wants it to; what is under way it records in any case.
@@ -9,15 +9,31 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
-from workers.runner import Runner
 from workers.settings import RUN_S
 
 FAILURE_PAUSE_S = 1.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Runs(Protocol):
+    """What the thread runs; everything but `wake` is called from that thread alone."""
+
+    def advance(self, *, claiming: bool) -> float | None:
+        """Take a turn and return how long to wait for the next, None when nothing is under way or due soon."""
+
+    def wait(self, wait_s: float) -> None:
+        """Wait until something comes back, someone wakes it, or the time is over."""
+
+    def wake(self) -> None:
+        """End a wait."""
+
+    def close(self) -> None:
+        """Finish what is under way and begin nothing more."""
 
 
 class Agent:
@@ -28,7 +44,7 @@ class Agent:
     """
 
     def __init__(
-        self, runner: Runner, wake_later: Callable[[], object], *, job_begins: Callable[[], object] = lambda: None
+        self, runner: Runs, wake_later: Callable[[], object], *, job_begins: Callable[[], object] = lambda: None
     ) -> None:
         self._runner = runner
         self._wake_later = wake_later

@@ -15,18 +15,20 @@ from ledger.settings import LedgerSettings, read_settings
 from ledger.tracing import configure_tracing
 from projections.jobs import WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
+from projections.wake import AGENT, WEBHOOKS
 from workers.agent import install
 from workers.orphans import end_with_parent
-from workers.process import AGENT, PROJECTIONS, Process, reporting
+from workers.process import PROJECTIONS, Process, reporting
 from workers.rq_worker import open_worker_redis, serve
 from workers.settings import WorkerSettings
+from workers.webhooks import job
 
 
 def main(arguments: list[str]) -> int:
     """Serve the target's queue."""
     target, parent = arguments
     level = read_settings(LedgerSettings, os.environ).log_level
-    role = target if target == AGENT else PROJECTIONS
+    role = target if target in (AGENT, WEBHOOKS) else PROJECTIONS
     configure_logs(level, role=role)
     configure_tracing(os.environ, role=role)
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
@@ -37,6 +39,12 @@ def main(arguments: list[str]) -> int:
             agent = process.agent()
             closing.callback(agent.close)
             install(agent)
+        elif target == WEBHOOKS:
+            process = Process(os.environ)
+            closing.callback(process.close)
+            courier = process.webhooks()
+            closing.callback(courier.close)
+            job.install(courier)
         settings = ProjectionSettings.from_environment(os.environ)
         closing.enter_context(reporting(settings, role))
         serve(queue_name(target), open_worker_redis(settings.queue_redis_url), WakeUpJob)

@@ -6,10 +6,11 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 
+from ledger.directory import deliveries
 from ledger.directory.customers import reconcile
 from projections.sweep import sweep as sweep_projections
 from workers.process import Process
-from workers.sweeper import Part, claims_part, orders_part, sweep
+from workers.sweeper import Part, claims_part, orders_part, sweep, webhooks_part
 
 RECONCILED_CUSTOMERS_MAX = 2_000
 """Customers brought in step with the ledger in one sweep; more wait for the next."""
@@ -42,6 +43,12 @@ def parts_of(process: Process) -> list[Part]:
         ),
         orders_part(process.engine, process.wake_agent, often_s),
         claims_part(process.engine, rarely_s),
+        webhooks_part(process.engine, process.directory.engine, process.wake_webhooks, often_s),
+        Part(
+            name="deliveries",
+            interval_s=rarely_s,
+            run=lambda: deliveries.trim(process.directory, process.webhook_settings.deliveries_kept),
+        ),
         Part(
             name="directory",
             interval_s=rarely_s,

@@ -11,16 +11,19 @@ from ledger.directory import products
 from ledger.directory.directory import Directory
 from ledger.figures import REGISTRY, watch_pool
 from ledger.settings import LedgerSettings, read_settings
+from ledger.webhooks.settings import WebhookSettings
 from projections.redis_clients import open_redis
 from projections.reporting import Reporter, Who
 from projections.settings import ProjectionSettings
-from projections.wake import Waker, clear_flag, wake
+from projections.wake import AGENT, WEBHOOKS, Waker, clear_flag, wake
 from workers.agent import Agent
 from workers.runner import Runner
 from workers.settings import WorkerSettings
+from workers.webhooks.courier import Courier
+from workers.webhooks.job import gather
 
-AGENT, PROJECTIONS = "agent", "projections"
-"""Roles of worker processes."""
+PROJECTIONS = "projections"
+"""The role of the processes that keep read models; others have the name of their queue."""
 
 
 @contextmanager
@@ -43,6 +46,7 @@ class Process:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.settings = WorkerSettings.from_environment(environment)
+        self.webhook_settings = WebhookSettings.from_environment(environment)
         self.projection_settings = ProjectionSettings.from_environment(environment)
         ledger_settings = read_settings(LedgerSettings, environment)
         self.engine = open_engine(database_url(ledger_settings), ledger_settings)
@@ -69,6 +73,19 @@ class Process:
             settings=self.settings,
         )
         return Agent(runner, self.wake_agent, job_begins=lambda: clear_flag(self.queue_redis, AGENT))
+
+    def webhooks(self) -> Agent:
+        """Start this process's courier."""
+        courier = Courier(
+            log_engine=self.engine, directory_engine=self.directory.engine, settings=self.webhook_settings
+        )
+        return Agent(
+            courier, self.wake_webhooks, job_begins=lambda: gather(lambda: clear_flag(self.queue_redis, WEBHOOKS))
+        )
+
+    def wake_webhooks(self) -> None:
+        """Ask for a job of the courier."""
+        wake(self.queue_redis, WEBHOOKS)
 
     def wake_agent(self) -> None:
         """Ask for a job of the agent."""

@@ -1,26 +1,31 @@
-"""What the command line starts: the projections' workers and the agent's, each under a supervisor."""
+"""What the command line starts: the workers of projections, agent and webhooks, each kind under a supervisor."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 
-from projections.wake import TARGETS
-from workers.process import AGENT
+from ledger.webhooks.settings import WebhookSettings
+from projections.wake import AGENT, PROJECTIONS, WEBHOOKS
 from workers.settings import WorkerSettings
 from workers.supervisor import Child, run_supervisor
 
 
 def run_projection_workers(environment: Mapping[str, str], *, stop: threading.Event | None = None) -> int:
     """Run one worker per projection until told to stop; return the exit code."""
-    targets = [target for target in TARGETS if target != AGENT]
-    return _run(targets, environment, stop)
+    return _run(list(PROJECTIONS), environment, stop)
 
 
 def run_agent_workers(environment: Mapping[str, str], *, stop: threading.Event | None = None) -> int:
     """Run the agent's workers until told to stop; return the exit code."""
     processes = WorkerSettings.from_environment(environment).agent_processes
     return _run([AGENT] * processes, environment, stop)
+
+
+def run_webhook_workers(environment: Mapping[str, str], *, stop: threading.Event | None = None) -> int:
+    """Run the workers that deliver webhooks until told to stop; return the exit code."""
+    processes = WebhookSettings.from_environment(environment).processes
+    return _run([WEBHOOKS] * processes, environment, stop)
 
 
 def _run(targets: list[str], environment: Mapping[str, str], stop: threading.Event | None) -> int:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 import structlog
 
+from ledger import log
 from ledger.clock import now_us
 from workers import claims
 from workers.figures import PART_FAILED, PART_S
+from workers.webhooks import subscriptions
 
 ENDED_CLAIMS_MAX = 500
 """Claims removed in one commit; a fuller table is emptied over several sweeps."""
@@ -73,6 +75,20 @@ def orders_part(engine: sa.Engine, wake: Callable[[], object], interval_s: float
             wake()
 
     return Part(name="orders", interval_s=interval_s, run=run)
+
+
+def webhooks_part(
+    log_engine: sa.Engine, directory_engine: sa.Engine, wake: Callable[[], object], interval_s: float
+) -> Part:
+    """Wake the courier when a subscription has something to get or to try again."""
+
+    def run() -> None:
+        with log_engine.connect() as connection:
+            head = log.head(connection).position
+        if subscriptions.is_work_due(directory_engine, now_us(), head):
+            wake()
+
+    return Part(name="webhooks", interval_s=interval_s, run=run)
 
 
 def claims_part(engine: sa.Engine, interval_s: float) -> Part:

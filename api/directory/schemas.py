@@ -20,6 +20,8 @@ from api.directory.fields import (
     Token,
     Whole,
     WholeNumber,
+)
+from api.directory.fields import (
     credit_limit as parsed_limit,
 )
 from api.directory.menu_schemas import MenuContents

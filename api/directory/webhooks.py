@@ -130,9 +130,7 @@ def replay_webhook(call: Call) -> Answer:
     """Set the position."""
     ensure_all_permitted(call.asker, FEED)
     from_position = call.body["from_position"]
-    return Answer(
-        200, webhooks.replay(services_of(call).directory, call.path["id"], from_position, head=_head(call))
-    )
+    return Answer(200, webhooks.replay(services_of(call).directory, call.path["id"], from_position, head=_head(call)))
 
 
 @ROUTES.post(

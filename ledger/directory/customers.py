@@ -211,7 +211,8 @@ def delete(
 
 
 def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) -> None:
-    """Remove a customer's personal data for good, deactivate it, end its API keys, its login and its subscriptions; doing it again changes nothing.
+    """Remove a customer's personal data for good, deactivate it, end its API keys, login and subscriptions; doing it again
+    changes nothing.
 
     The row stays, so that its id goes on to mean nobody else. The log's `customer.erased` and the erasable details are
     the caller's. Raises DirectoryNotFound.

@@ -24,7 +24,7 @@ from ledger.directory.models import Customer, Webhook, WebhookDelivery, WebhookP
 from ledger.ids import new_id
 
 KIND = "webhook"
-SECRET_PREFIX = "whsec_"  # noqa: S105
+SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
 NO_RUNNER = ""
 DELIVERING, FAILING, PAUSED, DISABLED = "delivering", "failing", "paused", "disabled"
@@ -95,7 +95,7 @@ def create(
                 description=each.get("description"),
                 event_types=_stored_types(each.get("event_types", ())),
                 customer_id=each.get("customer_id"),
-                active=int(each.get("active", True)),
+                active=each.get("active", True),
                 secret=secret,
                 progress=WebhookProgress(
                     webhook_id=webhook_id,
@@ -138,7 +138,7 @@ def change(
         if "event_types" in changes:
             row.event_types = _stored_types(changes["event_types"])
         if "active" in changes:
-            row.active = int(changes["active"])
+            row.active = changes["active"]
         if changes.keys() & {"url", "active"}:
             # Whoever mends an address wants to know at once whether it is right.
             row.progress.due_at_us = 0
@@ -174,7 +174,7 @@ def enable(directory: Directory, webhook_id: str, *, head: int) -> dict[str, Any
     with directory.writing() as session:
         row = find(session, Webhook, KIND, webhook_id, lock=True)
         _forget_failures(row.progress)
-        row.active = 1
+        row.active = True
         touch(row)
     return public(row, head=head)
 

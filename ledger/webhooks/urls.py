@@ -18,7 +18,12 @@ _ENDS_IN_NUMBER = frozenset("0123456789")
 
 def url_problem(value: str, *, allow_private: bool) -> str | None:
     """Say what is wrong with a subscription's URL, None when nothing is."""
-    if not 1 <= len(value) <= LENGTH_MAX or not value.isascii() or not value.isprintable() or set(value) & set(' "<>\\'):
+    if (
+        not 1 <= len(value) <= LENGTH_MAX
+        or not value.isascii()
+        or not value.isprintable()
+        or set(value) & set(' "<>\\')
+    ):
         return f"expected a URL of up to {LENGTH_MAX} ASCII characters"
     try:
         parts = urlsplit(value)

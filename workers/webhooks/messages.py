@@ -39,6 +39,7 @@ class Entry:
 
     event: Recorded
     _body: bytes | None = field(default=None, repr=False)
+    _change_minor: int | None = None
 
     def body(self) -> bytes:
         """Return the body of the event's own message."""
@@ -47,12 +48,13 @@ class Entry:
             self._body = _body_of(event.type, event.recorded_at_us, event_json(event))
         return self._body
 
-    def takes_available(self) -> int:
+    def change_minor(self) -> int:
         """Return by how much the event changed the account's available money, in minor units."""
-        name = available(self.event.account_id)
-        if name.encode("ascii") not in self.event.postings:
-            return 0
-        return sum(leg["amount_minor"] for leg in json.loads(self.event.postings) if leg["account"] == name)
+        if self._change_minor is None:
+            name = available(self.event.account_id)
+            legs = json.loads(self.event.postings)
+            self._change_minor = sum(leg["amount_minor"] for leg in legs if leg["account"] == name)
+        return self._change_minor
 
 
 def messages_of(entry: Entry, subscription: Subscription, threshold_of: ThresholdOf) -> Iterator[Message]:
@@ -77,7 +79,7 @@ def ping_message(message_id: str, webhook_id: str, at_us: int) -> Message:
 
 def _balance_low(entry: Entry, subscription: Subscription, threshold_of: ThresholdOf) -> Message | None:
     """Return the message when the event takes available money from the threshold, or above, to below it."""
-    event, change_minor = entry.event, entry.takes_available()
+    event, change_minor = entry.event, entry.change_minor()
     if change_minor >= 0:
         return None
     threshold_minor = threshold_of(event.account_id)

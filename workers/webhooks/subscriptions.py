@@ -64,7 +64,7 @@ class Attempt:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What came of delivering for a while, under the claim's fence."""
+    """What came of delivering for a while, under the claim's fence; what is None at the end stays as it was."""
 
     webhook_id: str
     fence: int
@@ -72,13 +72,26 @@ class Progress:
     parts: int
     failures: int
     failing_since_us: int | None
-    last_code: str | None
+    due_at_us: int
+    last_code: str | None = None
     delivered_at_us: int | None = None
-    due_at_us: int = 0
     disabled_reason: str | None = None
     ping_done: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     is_released: bool = True
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> Progress:
+        """Return the progress of who has done nothing yet."""
+        return cls(
+            webhook_id=subscription.id,
+            fence=subscription.fence,
+            position=subscription.position,
+            parts=subscription.parts,
+            failures=subscription.failures,
+            failing_since_us=subscription.failing_since_us,
+            due_at_us=subscription.due_at_us,
+        )
 
 
 class Claims:
@@ -95,9 +108,7 @@ class Claims:
         with self._engine.connect() as connection:
             return [_subscription(row, now_us) for row in connection.execute(query.limit(limit))]
 
-    def take(
-        self, wanted: Sequence[Subscription], *, now_us: int, lease_until_us: int
-    ) -> list[Subscription]:
+    def take(self, wanted: Sequence[Subscription], *, now_us: int, lease_until_us: int) -> list[Subscription]:
         """Claim them; return those that were still as seen, as they are now, under their new fence."""
         seen = {each.id: each.fence for each in wanted}
         with self._writing.begin() as connection:
@@ -115,9 +126,7 @@ class Claims:
             )
             return self._read(connection, free, now_us)
 
-    def record(
-        self, found: Sequence[Progress], *, now_us: int, lease_until_us: int
-    ) -> list[Subscription]:
+    def record(self, found: Sequence[Progress], *, now_us: int, lease_until_us: int) -> list[Subscription]:
         """Record progress as far as the claims are still ours; return those that go on, as they are now."""
         by_id = {each.webhook_id: each for each in found}
         with self._writing.begin() as connection:
@@ -128,9 +137,7 @@ class Claims:
             ]
             for each, row in ours:
                 values = _values(each, row, now_us, lease_until_us)
-                connection.execute(
-                    sa.update(_PROGRESS).where(_PROGRESS.c.webhook_id == each.webhook_id).values(values)
-                )
+                connection.execute(sa.update(_PROGRESS).where(_PROGRESS.c.webhook_id == each.webhook_id).values(values))
             attempts = [
                 {"webhook_id": each.webhook_id, **_columns(attempt)} for each, _ in ours for attempt in each.attempts
             ]
@@ -236,11 +243,12 @@ def _values(each: Progress, row: Any, now_us: int, lease_until_us: int) -> dict[
         "parts": each.parts,
         "failures": each.failures,
         "failing_since_us": each.failing_since_us,
-        "last_code": each.last_code,
         "due_at_us": each.due_at_us,
         "lease_until_us": 0 if each.is_released else lease_until_us,
         "runner": NO_RUNNER if each.is_released else row.runner,
     }
+    if each.last_code is not None:
+        values["last_code"] = each.last_code
     if each.delivered_at_us is not None:
         values["last_delivered_at_us"] = each.delivered_at_us
     if each.disabled_reason is not None:
