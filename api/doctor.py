@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from api.safe_settings import findings_of_settings, processes_of
 from ledger.database import are_split
+from ledger.directory.webhook_standing import webhook_standing
 from ledger.errors import LedgerError
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
@@ -26,6 +27,7 @@ from ledger.settings import PREFIX, LedgerSettings, read_settings
 from projections.safety import findings_of_redis
 
 SEALING_LAG_S_MAX = 300.0
+WEBHOOK_LAG_S_MAX = 120.0
 CONNECTIONS_SPARE = 20
 """Connections that workers, commands and administrators need beside the API's."""
 
@@ -52,6 +54,7 @@ def examine(
         partial(_stored, log, directory),
         partial(_sealing, log),
         partial(findings_of_replicas, settings),
+        partial(_webhooks, log, directory),
     ]
     of_directory: list[Check] = [partial(_directory, directory)] if are_split(log, directory) else []
     of_redis: list[Check] = [partial(findings_of_redis, client) for client in clients]
@@ -129,3 +132,15 @@ def _sealing(engine: sa.Engine) -> Iterator[Finding]:
         yield finding("sealing", WARNING, f"{lag.events} events are under no signed checkpoint", mend)
     else:
         yield finding("sealing", GOOD, f"{lag.events} events wait for a signed checkpoint")
+
+
+def _webhooks(log: sa.Engine, directory: sa.Engine) -> Iterator[Finding]:
+    found = webhook_standing(directory, log)
+    if found.disabled or found.failing:
+        mend = "see its deliveries on the page of webhooks, mend the receiver, and enable it"
+        yield finding("webhooks", WARNING, f"{found.failing} failing, {found.disabled} disabled", mend)
+    elif found.lag_s > WEBHOOK_LAG_S_MAX:
+        mend = "see that `orderledger worker webhooks` is running"
+        yield finding("webhooks", WARNING, f"the last one is {found.lag_events} events behind", mend)
+    else:
+        yield finding("webhooks", GOOD, f"{found.delivering} delivering, {found.paused} paused")

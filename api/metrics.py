@@ -16,6 +16,7 @@ from ledger import log, tracing
 from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED
 from ledger.audit.recording import latest_verification
 from ledger.clock import now_us
+from ledger.directory.webhook_standing import webhook_standing
 from ledger.errors import LedgerError
 from ledger.figures import REGISTRY, SECONDS
 from ledger.orders import EXECUTING, NEEDS_REVIEW, PLACED
@@ -100,6 +101,7 @@ def shared(services: Any) -> Iterator[Metric]:
     yield from head
     for look in (_sealing, _verification, _orders):
         yield from _looked(partial(read, engine, look))
+    yield from _looked(lambda: _webhooks(services.directory.engine, engine))
     models = _looked(lambda: read(engine, lambda connection: _models(services.redis, connection)))
     yield _gauge("redis_up", "1 when the Redis of the read models answers", float(_answers(services.redis)))
     yield from models
@@ -133,6 +135,16 @@ def _gauges(name: str, text: str, label: str, values: Iterable[tuple[str, float]
 
 def _head(connection: sa.Connection) -> list[Metric]:
     return [_gauge("log_head", "the last position of the log", log.head(connection).position)]
+
+
+def _webhooks(directory_engine: sa.Engine, log_engine: sa.Engine) -> list[Metric]:
+    found = webhook_standing(directory_engine, log_engine)
+    states = ("delivering", "failing", "paused", "disabled")
+    return [
+        _gauges("webhooks", "subscriptions", "state", ((state, getattr(found, state)) for state in states)),
+        _gauge("webhook_lag_events", "events that the furthest subscription in force is behind", found.lag_events),
+        _gauge("webhook_lag_seconds", "age of the first of them", found.lag_s),
+    ]
 
 
 def _sealing(connection: sa.Connection) -> list[Metric]:

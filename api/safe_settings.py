@@ -135,6 +135,9 @@ def _switches(environment: Mapping[str, str]) -> Iterator[Finding]:
     if _is_on(environment, "EXECUTOR_ALLOW_PRIVATE", default=False):
         mend = f"unset {PREFIX}EXECUTOR_ALLOW_PRIVATE unless executors are on your own network"
         yield finding("executors", WARNING, "may be at private addresses", mend)
+    if _is_on(environment, "WEBHOOKS_ALLOW_PRIVATE", default=False):
+        mend = f"unset {PREFIX}WEBHOOKS_ALLOW_PRIVATE unless receivers are on your own network"
+        yield finding("webhook addresses", WARNING, "may be private ones, and plain http", mend)
     if not _is_on(environment, "SESSION_COOKIE_SECURE", default=True):
         mend = f"serve by HTTPS and unset {PREFIX}SESSION_COOKIE_SECURE"
         yield finding("session cookie", WARNING, "is sent over HTTP, where others can read it", mend)

@@ -27,7 +27,8 @@ SAYING = (
     "api/bodies.py", "api/directory", "api/doctor.py", "api/events.py", "api/exports.py", "api/login.py", "api/orders.py",
     "api/safe_settings.py", "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py",
     "api/sms/codes.py", "ledger/directory", "ledger/executor_settings.py", "ledger/money.py",
-    "ledger/pricing.py", "ledger/reading.py", "ledger/safety", "projections/redis_clients.py", "projections/safety.py",
+    "ledger/pricing.py", "ledger/reading.py", "ledger/safety", "ledger/webhooks", "projections/redis_clients.py",
+    "projections/safety.py",
 )  # fmt: skip
 COMMANDS = ("SET GLOBAL", "CONFIG SET", "chmod", "orderledger ")
 """What an operator types is the same in every language."""
@@ -52,7 +53,7 @@ def said() -> set[str]:
     """Return what the service says of errors, with names in braces where it fills something in."""
     titles = {each.title for each in CATALOGUE.values()}
     details = {each.message if entry.detail is None else entry.detail for each, entry in CATALOGUE.items()}
-    kinds = {"customer", "level", "product", "role", "user", "api key", "session"}
+    kinds = {"customer", "level", "product", "role", "user", "api key", "session", "webhook"}
     files = [
         path
         for name in SAYING

@@ -18,8 +18,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "products": {"sku": "sms", "name": "短信", "unit_price": "0.10", "executor": "simulated"},
     "roles": {"name": "cashier", "permissions": ["recharges.post"]},
     "api-keys": {"name": "till", "role": "operator"},
+    "webhooks": {"url": "https://hooks.example.org/ledger"},
 }
 """By path, the least that an object is created from."""
+NAMES = {"webhooks": "description"}
+"""What tells one object from another, where that is not its name."""
+SECRETS = {"api-keys": "key", "webhooks": "secret"}
+"""What is answered when an object is made, and never again."""
 
 
 @dataclass(frozen=True, slots=True)

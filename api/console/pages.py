@@ -28,6 +28,7 @@ from ledger.directory.permissions import PERMISSIONS, ROLES
 from ledger.errors import LedgerError
 from ledger.events import EVENT_CLASSES
 from ledger.orders import STATUSES
+from ledger.webhooks.types import SUBSCRIBABLE
 
 LANGUAGE_COOKIE = "orderledger-language"
 LANGUAGE_AGE_S = 365 * 86_400
@@ -110,6 +111,8 @@ page("/users", "users.html", "users.read", "Users.")
 page("/roles", "roles.html", "roles.read", "Roles and what they permit.")
 page("/roles/<token:id>/menu", "menu.html", "roles.read", "A role's menu.")
 page("/api-keys", "api_keys.html", "api_keys.read", "Keys of machine clients.")
+page("/webhooks", "webhooks.html", "webhooks.read", "Subscriptions to events.")
+page("/webhooks/<token:id>", "webhook.html", "webhooks.read", "One subscription: its state, its deliveries, replay.")
 page("/queues", "queues.html", "operations.read", "Queues and workers.")
 page("/doctor", "doctor.html", "operations.read", "Whether settings and servers are safe.")
 page("/place", "place.html", "orders.place", "Place an order, with its price shown before.")
@@ -182,6 +185,7 @@ def rendered(call: Call, template: str, status: int = 200, **more: Any) -> Answe
             currency=_services(call).default_currency.code,
             statuses=STATUSES,
             event_types=[(each, each) for each in EVENT_CLASSES],
+            message_types=SUBSCRIBABLE,
             all_permissions=PERMISSIONS,
             builtin_roles=tuple(ROLES),
             **more,

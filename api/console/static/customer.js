@@ -20,6 +20,7 @@ async function show() {
     [t("Mobile number"), customer.mobile],
     [t("Contact"), customer.contact],
     [t("Credit limit"), money(customer.credit_limit, customer.currency)],
+    [t("Low balance below"), customer.low_balance_threshold === null ? "" : money(customer.low_balance_threshold, customer.currency)],
     [t("Created"), time(customer.created_at)],
     [t("Id"), el("code", {}, customer.id)],
   ]);
@@ -48,7 +49,7 @@ for (const button of all("[data-open]")) button.addEventListener("click", () => 
 
 if (one("#editor form")) {
   onSubmit(one("#editor form"), async (content) => {
-    const changes = { name: "", mobile: null, contact: null, level_id: null, credit_limit: "0", ...content };
+    const changes = { name: "", mobile: null, contact: null, level_id: null, credit_limit: "0", low_balance_threshold: null, ...content };
     await ask("PATCH", `/v1/customers/${id}`, changes, { "If-Match": `"${customer.revision}"` });
     one("#editor").close();
     await show();

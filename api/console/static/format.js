@@ -16,6 +16,10 @@ export const STATES = {
   active: [t("active"), "success"],
   suspended: [t("suspended"), "warning"],
   deactivated: [t("deactivated"), "secondary"],
+  delivering: [t("delivering"), "success"],
+  failing: [t("failing"), "warning"],
+  paused: [t("paused"), "secondary"],
+  disabled: [t("disabled"), "danger"],
 };
 
 export const EVENTS = {
@@ -35,6 +39,8 @@ export const EVENTS = {
   "order.parked": t("left to a person"),
   "order.resolved": t("decided by a person"),
   "customer.erased": t("personal data erased"),
+  "balance.low": t("balance low"),
+  ping: t("ping"),
 };
 
 export function money(amount, currency = document.documentElement.dataset.currency) {
@@ -72,6 +78,7 @@ const KINDS = {
   event: (value) => EVENTS[value] ?? value,
   flag: (value) => (value ? t("yes") : t("no")),
   words: (value) => value.join(", "),
+  types: (value) => (value.length ? value.map((each) => EVENTS[each] ?? each).join(", ") : t("all")),
   tiers: (value) => value.map((each) => `≥ ${number(each.from_quantity)}: ${each.unit_price}`).join(", "),
 };
 

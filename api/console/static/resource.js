@@ -8,8 +8,9 @@ import { pickers } from "./picker.js";
 import { t } from "./words.js";
 
 // What may be left empty, and is then nothing; and what is set when an object is made and stays.
-const NULLABLE = ["name", "mobile", "contact", "level_id"];
+const NULLABLE = ["name", "mobile", "contact", "level_id", "description"];
 const FIXED = ["sku", "customer_id", "password"];
+const BORN_ACTIVE = ["/v1/products", "/v1/webhooks"];
 const [list] = lists;
 const path = list.path.split("?")[0];
 const dialog = one("#editor"), form = one("form", dialog);
@@ -19,7 +20,7 @@ function edit(row) {
   edited = row;
   for (const name of FIXED) if (form.elements[name]) form.elements[name].disabled = row !== null;
   if (path === "/v1/api-keys" && form.elements.role) form.elements.role.disabled = row !== null;
-  if (form.elements.active) form.elements.active.closest(".form-check").hidden = row === null && path !== "/v1/products";
+  if (form.elements.active) form.elements.active.closest(".form-check").hidden = row === null && !BORN_ACTIVE.includes(path);
   open("editor", row ?? {});
   for (const each of pickers) each.restore();
 }
@@ -38,7 +39,7 @@ onSubmit(form, async (content) => {
     if (path === "/v1/users" || path === "/v1/api-keys") delete content.active;
     const made = await ask("POST", path, content);
     dialog.close();
-    if (made.key) showSecret(made.key);
+    if (made.key ?? made.secret) showSecret(made.key ?? made.secret);
   } else {
     const changes = { ...content };
     for (const name of NULLABLE) if (name in edited && form.elements[name] && !(name in changes)) changes[name] = null;
@@ -50,7 +51,7 @@ onSubmit(form, async (content) => {
 });
 
 async function remove(row) {
-  if (!confirm(t("Delete {name}?", { name: row.name ?? row.username ?? row.sku }))) return;
+  if (!confirm(t("Delete {name}?", { name: row.name ?? row.username ?? row.sku ?? row.url }))) return;
   try {
     await ask("DELETE", `${path}/${row.id}`);
     await list.load();

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marshmallow import fields
 
-from api.directory import api_keys, customers, levels, products, roles
+from api.directory import api_keys, customers, levels, products, roles, webhooks
 from api.directory.fields import Settings, Sku, StrictSchema, Text, Token, WholeNumber
 from api.directory.resources import Resource
 from directory_front import GOOD, Front
@@ -20,6 +20,7 @@ RESOURCES = {
         products.RESOURCE,
         roles.RESOURCE,
         api_keys.RESOURCE,
+        webhooks.RESOURCE,
     )
 }
 OTHER_TYPES: tuple[Any, ...] = (None, True, False, 0, 1, -1, 1.5, 10**20, "", [], ["x"], {}, {"x": 1})

@@ -65,6 +65,22 @@ def test_money_is_stored_exactly_or_refused(sqlite_front, field: str) -> None:  
     assert len(VALUES) >= 300 and 10 <= taken <= len(VALUES) // 2
 
 
+def test_a_threshold_is_stored_exactly_refused_or_taken_away(sqlite_front) -> None:  # type: ignore[no-untyped-def]
+    made, taken = sqlite_front.create("customers"), 0
+    assert made["low_balance_threshold"] is None
+
+    for value in VALUES:
+        answer = sqlite_front.ask("PATCH", f"customers/{made['id']}", {"low_balance_threshold": value})
+        if answer.status_code == 200:
+            stored = sqlite_front.read("customers", made["id"])["low_balance_threshold"]
+            assert stored is None if value is None else is_same_number(value, stored), value
+            taken += 1
+        else:
+            assert [each["pointer"] for each in answer.json["errors"]] == ["/low_balance_threshold"], value
+
+    assert 10 <= taken <= len(VALUES) // 2
+
+
 def test_prices_at_the_edges_are_stored_exactly_on_every_engine(front) -> None:  # type: ignore[no-untyped-def]
     for number, price in enumerate(("0.000001", "999999999999.999999", "1.10", "123456789012.000001")):
         made = front.create("products", sku=f"p{number}", unit_price=price)

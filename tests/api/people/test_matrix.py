@@ -81,6 +81,7 @@ def scene(front: Front) -> Scene:
         placed = front.ask("POST", "orders", order, Idempotency_Key=f"o-{target}").json
         user = new_user(front, f"customer-{target}", "customer", customer_id=customer["id"])
         key = front.create("api-keys", role="auditor", customer_id=customer["id"])
+        webhook = front.create("webhooks", customer_id=customer["id"])
         ids[target] = {
             "customer_id": customer["id"],
             "order_id": placed["order"]["id"],
@@ -91,6 +92,7 @@ def scene(front: Front) -> Scene:
             "roles": role["id"],
             "users": user["id"],
             "api-keys": key["id"],
+            "webhooks": webhook["id"],
         }
     ids["absent"] = dict.fromkeys(ids["own"], "absent1") | {"position": "999999"}
     suspended = front.create("customers", name="暂停")
