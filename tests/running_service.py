@@ -23,7 +23,7 @@ from orderledger.client import Client as LedgerClient
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 40.0
-ROLES = (("worker", "projections"), ("worker", "agent"), ("worker", "maintenance"))
+ROLES = (("worker", "projections"), ("worker", "agent"), ("worker", "webhooks"), ("worker", "maintenance"))
 
 
 @dataclass(frozen=True, slots=True)

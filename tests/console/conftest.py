@@ -70,6 +70,9 @@ def console(tmp_path_factory: pytest.TempPathFactory, redis_of_console: PrivateR
         "ORDERLEDGER_SMS_PROVIDER": "console",
         "ORDERLEDGER_DATA": str(folder),
         "ORDERLEDGER_SEAL_INTERVAL_S": "0.5",
+        "ORDERLEDGER_WEBHOOKS_ALLOW_PRIVATE": "true",
+        "ORDERLEDGER_WEBHOOKS_BACKOFF_S": "0.2",
+        "ORDERLEDGER_WEBHOOKS_BACKOFF_MAX_S": "0.5",
     }
     log = folder / "log"
     with running(environment, log=log) as service:

@@ -15,10 +15,11 @@ Open = Callable[..., Window]
 SERIOUS = {"serious", "critical"}
 WIDTHS = {"zh": 375, "en": 1_280}
 STAFF_PAGES = (
-    "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/proofs", "/users",
-    "/what-if", "/roles", "/api-keys", "/place", "/account", "/balances", "/queues", "/doctor", "/events/1", "/nowhere",
+    "/", "/customers", "/orders", "/transactions", "/levels", "/products", "/events", "/trial-balance", "/proofs",
+    "/users", "/what-if", "/roles", "/api-keys", "/webhooks", "/place", "/account", "/balances", "/queues", "/doctor",
+    "/events/1", "/nowhere",
 )  # fmt: skip
-DIALOGS = ("/customers", "/levels", "/products", "/users", "/roles", "/api-keys")
+DIALOGS = ("/customers", "/levels", "/products", "/users", "/roles", "/api-keys", "/webhooks")
 NASTY = (
     "<script>window.pwned=1</script>",
     "<img src=x onerror=window.pwned=1>",
@@ -68,6 +69,9 @@ def shop(console: Console) -> dict[str, Any]:
         ids["role"] = role.body["id"]
     console.user("owner", "customer", customer_id=ids["customer"], name=NASTY[0])
     console.service.wait_until(console.service.caught_up)
+    hook = admin.post("/v1/webhooks", {"url": "http://127.0.0.1:1/?q='", "description": NASTY[0]})
+    assert hook.status == 201, hook.body
+    ids["webhook"] = hook.body["id"]
     return ids
 
 
@@ -115,6 +119,7 @@ def test_every_page_is_accessible_and_executes_nothing(
         f"/orders/{shop['order']}",
         f"/events/{shop['deduction']}",
         f"/roles/{shop['role']}/menu",
+        f"/webhooks/{shop['webhook']}",
     ):
         page = staff.go(path)
         found += looked_at(staff, path, language)

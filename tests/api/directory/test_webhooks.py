@@ -139,21 +139,12 @@ def test_attempts_are_listed_filtered_and_paged(front: Front) -> None:
     made, other = front.create("webhooks"), front.create("webhooks")
     with front.services.directory.writing() as session:
         for number in range(5):
-            session.add(
-                WebhookDelivery(
-                    webhook_id=made["id"],
-                    id=new_id("dlv"),
-                    message_id=f"m{number}",
-                    type="order.placed",
-                    position=number,
-                    attempt=1,
-                    code="delivered" if number % 2 else "timeout",
-                    status=None,
-                    duration_ms=number,
-                    attempted_at_us=number,
-                    next_try_at_us=None,
-                )  # fmt: skip
+            attempt = WebhookDelivery(
+                webhook_id=made["id"], id=new_id("dlv"), message_id=f"m{number}", type="order.placed"
             )
+            attempt.position, attempt.attempt, attempt.code = number, 1, "delivered" if number % 2 else "timeout"
+            attempt.duration_ms, attempt.attempted_at_us = number, number
+            session.add(attempt)
     path = f"webhooks/{made['id']}/deliveries"
 
     page = front.ask("GET", path, query={"sort": "-id", "limit": "2"}).json

@@ -174,19 +174,17 @@ def lose_and_cut(office: PostOffice, proxy: Proxy, engine: sa.Engine) -> None:
     account_id = office.customer()
     webhook_id = office.subscribe()
     courier = Courier(log_engine=engine, directory_engine=engine, settings=replace(FAST, lease_s=2.0))
-    lost = 0
 
-    for _ in range(6):
+    for round_ in range(6):
         for _ in range(40):
             office.desk.recharge(account_id, 1)
         ends_at_s = time.monotonic() + 0.8
         while time.monotonic() < ends_at_s:
             courier.advance(claiming=True)
             courier.wait(0.01)
-        if lost % 2 == 0:
+        if round_ % 2 == 0:
             proxy.lose_answer_when = lambda chunk: b"COMMIT" in chunk or b"commit" in chunk
         proxy.cut()
-        lost += 1
         ends_at_s = time.monotonic() + 0.5
         while time.monotonic() < ends_at_s:
             courier.advance(claiming=True)
