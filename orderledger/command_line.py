@@ -118,7 +118,8 @@ def webhooks_worker() -> None:
     from workers.roles import run_webhook_workers
 
     configure_logs()
-    sys.exit(run_webhook_workers(_environment()))
+    environment = _environment()
+    _run_checked(environment, lambda: run_webhook_workers(environment))
 
 
 @worker_group.command("maintenance")

@@ -39,7 +39,15 @@ CATALOGUE = (
     *_checks(
         "settings",
         refusing=("secret key", "well-known secret", "debugging", "secret file", "signing key"),
-        warning=("data directory", "executors", "session cookie", "login codes", "connection pool", "redis password"),
+        warning=(
+            "data directory",
+            "executors",
+            "webhook addresses",
+            "session cookie",
+            "login codes",
+            "connection pool",
+            "redis password",
+        ),
     ),
     *_checks(
         "database",
@@ -57,7 +65,9 @@ CATALOGUE = (
         ),
         warning=("connections", "session time", "database user"),
     ),
-    *_checks("schema", refusing=("schema", "newer schema", "collation", "recorded time"), warning=("sealing",)),
+    *_checks(
+        "schema", refusing=("schema", "newer schema", "collation", "recorded time"), warning=("sealing", "webhooks")
+    ),
     *_checks("redis", refusing=("redis version", "redis memory"), warning=("redis persistence",)),
     *_checks("replicas", refusing=(), warning=("replicas",)),
     # What cannot be looked at is bad for the doctor; a start goes on and looks again.
