@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from ledger import log, migrate, schema
 from ledger.clock import now_us, rfc3339
 from ledger.database import database_url, directory_url, open_engine
+from ledger.directory import webhooks
 from ledger.directory.models import Base, Customer
 from ledger.errors import LedgerError
 from ledger.grants import APPEND_ONLY
@@ -76,6 +77,7 @@ def restore(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
         writing = {name: engine.execution_options(write=True) for name, engine in engines.items()}
         with writing["directory"].begin() as directory_connection:
             _restore(directory_connection, file, "directory")
+            webhooks.go_back(directory_connection, header["position"])
         with writing["log"].begin() as log_connection:
             _restore(log_connection, file, "log")
     return {"position": header["position"], "rows": rows, "file": str(file)}

@@ -8,7 +8,10 @@ not read the feed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+import redis
 
 from api.authentication import ensure_all_permitted
 from api.directory.findings import Rules
@@ -34,6 +37,7 @@ from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Customer
 from ledger.reading import read as read_log
 from ledger.webhooks.urls import url_problem
+from projections.wake import WEBHOOKS, wake
 
 FEED = frozenset({"events.read"})
 
@@ -58,11 +62,19 @@ def _read(call: Call, webhook_id: str) -> dict[str, Any]:
 def _change(call: Call, webhook_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
     ensure_all_permitted(call.asker, FEED)
     _ensure_url(call, changes, "")
-    return webhooks.change(services_of(call).directory, webhook_id, changes, head=_head(call), revision=revision)
+    changed = webhooks.change(services_of(call).directory, webhook_id, changes, head=_head(call), revision=revision)
+    _wake(call)
+    return changed
 
 
 def _delete(call: Call, webhook_id: str, revision: int | None) -> None:
     webhooks.delete(services_of(call).directory, webhook_id, revision=revision)
+
+
+def _wake(call: Call) -> None:
+    with suppress(redis.RedisError):
+        # The courier finds what is due without a wake-up, too, only later.
+        wake(services_of(call).queue_redis, WEBHOOKS)
 
 
 def _head(call: Call) -> int:
@@ -130,7 +142,9 @@ def replay_webhook(call: Call) -> Answer:
     """Set the position."""
     ensure_all_permitted(call.asker, FEED)
     from_position = call.body["from_position"]
-    return Answer(200, webhooks.replay(services_of(call).directory, call.path["id"], from_position, head=_head(call)))
+    replayed = webhooks.replay(services_of(call).directory, call.path["id"], from_position, head=_head(call))
+    _wake(call)
+    return Answer(200, replayed)
 
 
 @ROUTES.post(
@@ -143,7 +157,9 @@ def replay_webhook(call: Call) -> Answer:
 )
 def test_webhook(call: Call) -> Answer:
     """Ask for a ping."""
-    return Answer(202, {"message_id": webhooks.ask_for_ping(services_of(call).directory, call.path["id"])})
+    message_id = webhooks.ask_for_ping(services_of(call).directory, call.path["id"])
+    _wake(call)
+    return Answer(202, {"message_id": message_id})
 
 
 @ROUTES.post(
@@ -177,4 +193,6 @@ def rotate_webhook_secret(call: Call) -> Answer:
 def enable_webhook(call: Call) -> Answer:
     """Enable it."""
     ensure_all_permitted(call.asker, FEED)
-    return Answer(200, webhooks.enable(services_of(call).directory, call.path["id"], head=_head(call)))
+    enabled = webhooks.enable(services_of(call).directory, call.path["id"], head=_head(call))
+    _wake(call)
+    return Answer(200, enabled)

@@ -193,6 +193,12 @@ def replay(directory: Directory, webhook_id: str, from_position: int, *, head: i
     return public(row, head=head)
 
 
+def go_back(connection: sa.Connection, head: int) -> None:
+    """Let no subscription be further than the log, as after a restore: what is recorded next would be left out."""
+    condition = WebhookProgress.position > head
+    connection.execute(sa.update(WebhookProgress).where(condition).values(position=head, parts=0))
+
+
 def ask_for_ping(directory: Directory, webhook_id: str) -> str:
     """Have a `ping` sent, whatever the subscription's state; return its message's id. Raises DirectoryNotFound."""
     with directory.writing() as session:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ledger import state
 from ledger.append import Ledger
 from ledger.database import open_engine
-from ledger.directory import customers
+from ledger.directory import customers, webhooks
 from ledger.directory.customers import Asker
 from ledger.directory.directory import Directory
 from ledger.directory.errors import InUse
@@ -122,3 +122,23 @@ def test_an_erased_customer_is_found_nowhere_and_every_proof_stays(desk: Desk, l
                 assert planted not in rows, table
         account = state.account(connection, customer_id)
         assert account is not None and account.status == "suspended"
+
+
+def test_restored_subscriptions_are_no_further_than_the_restored_log(
+    desk: Desk, ledger_url: str, tmp_path: Path
+) -> None:
+    customer_id = customer(desk, "王芳")
+    desk.recharge(customer_id, 1)
+    # As if it had been delivered to between the two snapshots of log and directory.
+    webhooks.create(Directory(desk.engine), [{"url": "https://hooks.example.org/"}], head=1_000)
+    done = backup(of(ledger_url), tmp_path / "copy")
+    target = f"sqlite:///{tmp_path / 'restored.sqlite'}"
+    upgrade(target)
+
+    restore(of(target), tmp_path / "copy")
+
+    engine = open_engine(target, LedgerSettings())
+    with engine.connect() as connection:
+        position = connection.exec_driver_sql("SELECT position FROM webhook_progress").scalar_one()
+    assert position == done["position"] == 2
+    engine.dispose()

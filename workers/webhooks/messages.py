@@ -19,6 +19,8 @@ from workers.webhooks.subscriptions import Subscription
 
 ThresholdOf = Callable[[str], int | None]
 """Return a customer's threshold in minor units, None when it has none."""
+SUBSCRIPTION_CHARACTERS = 16
+"""How much of a subscription's id is in those of its messages: the end of it, which is random."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,9 +65,7 @@ def messages_of(entry: Entry, subscription: Subscription, threshold_of: Threshol
     if subscription.customer_id is not None and event.account_id != subscription.customer_id:
         return
     if subscription.wants(event.type):
-        yield Message(
-            id=f"{subscription.id}-{event.position}", type=event.type, body=entry.body(), position=event.position
-        )
+        yield Message(id=_id_of(entry, subscription), type=event.type, body=entry.body(), position=event.position)
     if subscription.wants(BALANCE_LOW):
         low = _balance_low(entry, subscription, threshold_of)
         if low is not None:
@@ -98,12 +98,17 @@ def _balance_low(entry: Entry, subscription: Subscription, threshold_of: Thresho
     }
     return Message(
         # Another threshold makes another message: under one id there is one body, whenever it is sent.
-        id=f"{subscription.id}-{event.position}-low-{threshold_minor}",
+        id=f"{_id_of(entry, subscription)}_low_{threshold_minor}",
         type=BALANCE_LOW,
         body=_body_of(BALANCE_LOW, event.recorded_at_us, data),
         position=event.position,
         part=1,
     )
+
+
+def _id_of(entry: Entry, subscription: Subscription) -> str:
+    # By the event's id, not its position: after a restore from a backup another event may come to stand there.
+    return f"msg_{entry.event.event_id.hex()}_{subscription.id[-SUBSCRIPTION_CHARACTERS:]}"
 
 
 def _body_of(type_name: str, at_us: int, data: object) -> bytes:

@@ -32,7 +32,7 @@ def test_events_come_in_log_order_signed_as_the_feed_has_them(office: PostOffice
     assert [each.message["data"] for each in taken] == [event_json(each) for each in events]
     assert [each.message["type"] for each in taken] == ["recharge.posted"] * 30
     assert [each.message["timestamp"] for each in taken] == [event_json(each)["recorded_at"] for each in events]
-    assert [each.id for each in taken] == [f"{webhook_id}-{each.position}" for each in events]
+    assert [each.id for each in taken] == [f"msg_{each.event_id.hex()}_{webhook_id[-16:]}" for each in events]
     shown = office.read(webhook_id)
     assert (shown["position"], shown["state"], shown["failures"]) == (32, "delivering", 0)
     assert shown["last_delivered_at"] is not None
@@ -85,8 +85,8 @@ def test_a_receiver_that_fails_at_random_gets_everything_in_order_and_repeats_al
         by_id.setdefault(each.id, set()).add((each.body, json.dumps(fixed, sort_keys=True)))
     assert all(len(found) == 1 for found in by_id.values()), "a repeat differs"
     assert len(received) > 60
-    first_seen = list(dict.fromkeys(each.id for each in received))
-    assert first_seen == [f"{webhook_id}-{position}" for position in range(2, 62)]
+    first_seen = list(dict.fromkeys(json.loads(each.body)["data"]["position"] for each in received))
+    assert first_seen == list(range(2, 62)) and len(by_id) == 60
 
 
 def test_what_failed_is_listed_with_its_next_try_and_the_success_after_it(sqlite_office: PostOffice) -> None:

@@ -39,7 +39,7 @@ def test_a_deduction_below_the_threshold_is_said_right_after_its_own_message(off
         "available_before_minor": 500,
         "threshold_minor": 500,
     }
-    assert office.receiver.taken()[2].id == f"{webhook_id}-{crossing.position}-low-500"
+    assert office.receiver.taken()[2].id == f"{office.receiver.taken()[1].id}_low_500"
 
 
 def test_it_is_not_repeated_while_low_and_said_again_after_rising(office: PostOffice) -> None:
@@ -130,7 +130,7 @@ def test_a_failure_between_the_two_messages_repeats_only_the_second(sqlite_offic
     failed: list[str] = []
 
     def behaviour(path: str, message_id: str) -> Reply:
-        if "-low-" in message_id and not failed:
+        if "_low_" in message_id and not failed:
             failed.append(message_id)
             return Reply(status=500)
         return Reply()
