@@ -1,4 +1,4 @@
-"""What the agent and maintenance count."""
+"""What the agent, the courier and maintenance count."""
 
 from __future__ import annotations
 
@@ -13,3 +13,5 @@ STARTED = counter("order_attempts", "attempts recorded as started")
 PARKED = counter("orders_parked", "orders handed to a person, by the reason", "code")
 PART_S = histogram("maintenance_seconds", "time of one look of a part of maintenance", "part")
 PART_FAILED = counter("maintenance_failures", "looks of a part of maintenance that failed", "part")
+WEBHOOK_S = histogram("webhook_seconds", "time of one delivery, its answer included", "outcome")
+"""By `delivered` and `failed`."""

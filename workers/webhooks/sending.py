@@ -14,6 +14,7 @@ from workers.executors.addresses import AddressRefused
 from workers.executors.answers import retry_after_s
 from workers.executors.call import Answer, NoAnswer, Request, call
 from workers.executors.connections import Connections
+from workers.figures import WEBHOOK_S
 from workers.signatures import signature_headers
 from workers.webhooks.messages import Message
 from workers.webhooks.subscriptions import Subscription
@@ -47,8 +48,9 @@ def send(message: Message, subscription: Subscription, settings: WebhookSettings
     """Send the message once, within the deadline of one call."""
     began_s = time.monotonic()
     code, status, retry_s = _sent(message, subscription, settings, connections)
-    duration_ms = round((time.monotonic() - began_s) * 1_000)
-    return Result(code=code, status=status, duration_ms=duration_ms, retry_after_s=retry_s)
+    took_s = time.monotonic() - began_s
+    WEBHOOK_S.labels(DELIVERED if code == DELIVERED else "failed").observe(took_s)
+    return Result(code=code, status=status, duration_ms=round(took_s * 1_000), retry_after_s=retry_s)
 
 
 def _sent(
