@@ -27,6 +27,7 @@ HIDDEN = "***"
 _SECRETS = (
     (re.compile(r"(?<=://)[^/@\s]+@"), f"{HIDDEN}@"),
     (re.compile(r"olk_[A-Za-z0-9_\-]+"), HIDDEN),
+    (re.compile(r"whsec_[A-Za-z0-9+/=]+"), HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9\-._~+/]+=*"), rf"\1 {HIDDEN}"),
     (re.compile(r"(?i)([?&](?:token|key|secret|password|code|signature|sign)=)[^&\s]+"), rf"\1{HIDDEN}"),
 )

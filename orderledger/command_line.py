@@ -114,11 +114,9 @@ def agent_worker() -> None:
 @worker_group.command("webhooks")
 def webhooks_worker() -> None:
     """Send events to who subscribed to them."""
-    from orderledger.logs import configure_logs
     from workers.roles import run_webhook_workers
 
-    configure_logs()
-    environment = _environment()
+    environment = _environment("webhooks")
     _run_checked(environment, lambda: run_webhook_workers(environment))
 
 

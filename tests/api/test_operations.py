@@ -23,7 +23,7 @@ def test_queues_are_counted_and_stay_as_they_are(sqlite_till: Till) -> None:
     found = sqlite_till.get("queues").json
 
     assert {each["target"]: each["waiting"] for each in found["queues"]} == {
-        "agent": 1, "balances": 0, "orders": 0, "transactions": 0,
+        "agent": 1, "balances": 0, "orders": 0, "transactions": 0, "webhooks": 0,
     }  # fmt: skip
     assert found["workers"] == []
     assert {key: client.dump(key) for key in client.keys("rq:*")} == before
