@@ -11,6 +11,7 @@ import re
 from ledger import schema
 from ledger.directory.models import Base
 from ledger.migrate import version_table
+from ledger.upgrading import TABLE
 
 APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints", "verifications")
 _STATE = {"log_head": "SELECT, UPDATE", "accounts": "SELECT, INSERT, UPDATE", "orders": "SELECT, INSERT, UPDATE"}
@@ -39,14 +40,17 @@ def log_grants(database: str, user: str, host: str = "localhost") -> list[str]:
         columns = ", ".join(schema.metadata.tables[table].columns.keys())
         statements.append(f"GRANT SELECT, INSERT ({columns}) ON {database}.{table} {to};")
     statements += [f"GRANT {rights} ON {database}.{table} {to};" for table, rights in (_STATE | _FREE).items()]
-    return [*statements, f"GRANT SELECT ON {database}.{version_table('log')} {to};"]
+    return [*statements, *(f"GRANT SELECT ON {database}.{table} {to};" for table in (version_table("log"), TABLE))]
 
 
 def directory_grants(database: str, user: str, host: str = "localhost") -> list[str]:
     """Return the GRANT statements for the directory's tables alone. Raises ValueError for odd names."""
     to = _to(database, user, host)
     statements = [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.{table} {to};" for table in Base.metadata.tables]
-    return [*statements, f"GRANT SELECT ON {database}.{version_table('directory')} {to};"]
+    return [
+        *statements,
+        *(f"GRANT SELECT ON {database}.{table} {to};" for table in (version_table("directory"), TABLE)),
+    ]
 
 
 def _to(database: str, user: str, host: str) -> str:

@@ -15,8 +15,11 @@ from alembic.script import ScriptDirectory
 from ledger.database import open_engine
 from ledger.errors import LedgerError
 from ledger.settings import LedgerSettings
+from ledger.upgrading import WAIT_S_MAX, Say, careful, make_table, say_works_with, upgrading, works_with
 
 HISTORIES = ("log", "directory")
+MIGRATING = LedgerSettings(statement_timeout_s=600)
+"""Changing a long table takes its time."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -30,24 +33,69 @@ class NotMigrated(LedgerError):
     problem: str
 
 
-def upgrade(database_url: str, directory_url: str = "", *, histories: Sequence[str] = HISTORIES) -> None:
+def upgrade(
+    database_url: str,
+    directory_url: str = "",
+    *,
+    histories: Sequence[str] = HISTORIES,
+    say: Say = lambda _: None,
+    wait_s: float = WAIT_S_MAX,
+) -> None:
     """Migrate the log's database and the directory's (the same when empty), or one of them, to the current schema.
 
-    Raises NotMigrated when one cannot be reached or refuses it; those before it in `histories` are then migrated.
+    On MariaDB and MySQL the service may go on meanwhile: see ledger.upgrading. Raises UpgradeRunning, TableInUse, and
+    NotMigrated when one cannot be reached or refuses it; those before it in `histories` are then migrated.
     """
     urls = dict(zip(HISTORIES, (database_url, directory_url or database_url), strict=True))
     for history in histories:
-        engine = open_engine(urls[history], LedgerSettings())
+        engine = open_engine(urls[history], MIGRATING)
         try:
+            if engine.dialect.name == "sqlite":
+                _upgrade(engine, history)
+                continue
+            make_table(engine)
             with engine.connect() as connection:
-                config = _config(history)
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                connection.commit()
+                before = current(connection, history)
+            if before == head(history):
+                continue
+            with upgrading(engine, history, wait_s=wait_s) as was_interrupted:
+                # First, so that code of before knows where it is as soon as the revision changes.
+                say_works_with(engine, history, head(history), _oldest_code(history, before))
+                working = open_engine(urls[history], MIGRATING)
+                try:
+                    careful(working, say, was_interrupted=was_interrupted)
+                    _upgrade(working, history)
+                finally:
+                    working.dispose()
         except sa.exc.OperationalError as error:
             raise NotMigrated(history=history, problem=str(error.orig)) from error
         finally:
             engine.dispose()
+
+
+def fits(connection: sa.Connection, history: str, wanted: str | None) -> bool:
+    """Say whether code that wants this revision works with the database: it is at it, or newer and says so."""
+    at = current(connection, history)
+    if at == wanted or at is None or wanted is None:
+        return at == wanted
+    oldest = works_with(connection, history, at) if at > wanted else None
+    return oldest is not None and oldest <= wanted
+
+
+def _upgrade(engine: sa.Engine, history: str) -> None:
+    with engine.connect() as connection:
+        config = _config(history)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def _oldest_code(history: str, before: str | None) -> str | None:
+    """Return the oldest code that works after all of these migrations: each says in WORKS_WITH with which it does."""
+    scripts = ScriptDirectory.from_config(_config(history))
+    newest = scripts.get_current_head()
+    since = [each for each in scripts.walk_revisions() if before is None or each.revision > before]
+    return max((getattr(each.module, "WORKS_WITH", each.revision) for each in since), default=newest)
 
 
 def current(connection: sa.Connection, history: str) -> str | None:

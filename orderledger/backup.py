@@ -1,8 +1,8 @@
 """Copy log and directory into one file, as of one position, and restore it into empty databases of any engine.
 
-The file is compressed JSON lines: a header (format, position, revisions of the schemas), rows table by table, and a
-trailer with their number, without which a file is not whole. Bytes are hexadecimal. Read models are not in it: they are
-rebuilt from the log.
+The file is compressed JSON lines: a header (format, position, revisions of the schemas, the newest signed checkpoint),
+rows table by table, and a trailer with their number, without which a file is not whole. Bytes are hexadecimal. Read
+models are not in it: they are rebuilt from the log.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ledger.directory import webhooks
 from ledger.directory.models import Base, Customer
 from ledger.errors import LedgerError
 from ledger.grants import APPEND_ONLY
+from ledger.proofs.sealing import latest
 from ledger.settings import LedgerSettings, read_settings
 
 FORMAT = "orderledger-backup/1"
@@ -55,7 +56,10 @@ def backup(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
             connections = {"log": log_connection, "directory": directory_connection}
             position = log.head(log_connection).position
             revisions = {name: migrate.current(connection, name) for name, connection in connections.items()}
-            _write(out, {"format": FORMAT, "position": position, "at": rfc3339(now_us()), "schemas": revisions})
+            sealed = latest(log_connection)
+            header = {"format": FORMAT, "position": position, "at": rfc3339(now_us()), "schemas": revisions}
+            # The newest checkpoint for who wants to see, without restoring, what the copy can be held against.
+            _write(out, header | {"checkpoint": None if sealed is None else sealed.note})
             for history, metadata in HISTORIES.items():
                 for table in metadata.sorted_tables:
                     for chunk in () if table.name in LEFT_OUT else _rows_of(connections[history], table):
@@ -63,7 +67,7 @@ def backup(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
                         rows += len(chunk)
         _write(out, {"rows": rows})
     partial.rename(file)
-    return {"position": position, "rows": rows, "file": str(file)}
+    return {"position": position, "sealed": 0 if sealed is None else sealed.size, "rows": rows, "file": str(file)}
 
 
 def restore(environment: Mapping[str, str], file: Path) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def db_upgrade(only: str | None) -> None:
     from ledger.migrate import HISTORIES, head
     from orderledger.surroundings import migrate, prepare
 
-    migrate(prepare(os.environ), only=only)
+    migrate(prepare(os.environ), only=only, say=_say)
     for history in HISTORIES if only is None else (only,):
         _say(f"{history}: {head(history)}")
 

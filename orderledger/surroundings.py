@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from api.sessions.settings import SessionSettings
@@ -107,12 +107,16 @@ def prepare(
     return complete(completed)
 
 
-def migrate(completed: Mapping[str, str], *, only: str | None = None) -> None:
+def migrate(
+    completed: Mapping[str, str], *, only: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> None:
     """Bring the configured databases, or only the log's or the directory's, to the current schema. Raises NotMigrated."""
     from ledger.migrate import HISTORIES, upgrade
 
     histories = HISTORIES if only is None else (only,)
-    upgrade(completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""), histories=histories)
+    upgrade(
+        completed[PREFIX + "DATABASE_URL"], completed.get(PREFIX + "DIRECTORY_URL", ""), histories=histories, say=say
+    )
 
 
 def _secret_in(directory: Path) -> str:

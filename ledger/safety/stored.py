@@ -8,7 +8,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from ledger.clock import now_us, rfc3339
-from ledger.migrate import current, head, is_known
+from ledger.migrate import current, fits, head, is_known
 from ledger.reading import read
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding
 from ledger.safety.server import CLOCK_US_MAX
@@ -23,6 +23,8 @@ def findings_of_schema(engines: Mapping[str, sa.Engine]) -> Iterator[Finding]:
         at = read(engine, partial(current, history=history))
         if at == head(history):
             yield finding("schema", GOOD, f"{history} is at revision {at}")
+        elif read(engine, partial(fits, history=history, wanted=head(history))):
+            yield finding("schema", GOOD, f"{history} is at revision {at}, newer than this version, and works with it")
         elif at is None or is_known(history, at):
             yield finding("schema", BAD, f"{history} is at revision {at or 'none'}", "orderledger db upgrade")
         else:

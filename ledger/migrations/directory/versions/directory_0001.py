@@ -205,7 +205,8 @@ directory_state = sa.Table(
 
 def upgrade() -> None:
     connection = op.get_bind()
-    metadata.create_all(connection)
+    # All of it, whatever is there: an upgrade that was interrupted between a table and its indexes is run again.
+    metadata.create_all(connection, checkfirst=connection.dialect.name == "sqlite")
     now_us = time.time_ns() // 1_000
     connection.execute(sa.insert(directory_state).values(id=1, name_changes=0))
     for name, permissions in ROLES.items():

@@ -175,7 +175,8 @@ cancellation_requests = sa.Table(
 
 def upgrade() -> None:
     connection = op.get_bind()
-    metadata.create_all(connection)
+    # All of it, whatever is there: an upgrade that was interrupted between a table and its indexes is run again.
+    metadata.create_all(connection, checkfirst=connection.dialect.name == "sqlite")
     connection.execute(sa.insert(log_head).values(id=1, position=0, recorded_at_us=0))
     for table in IMMUTABLE:
         for verb in ("UPDATE", "DELETE"):
