@@ -11,7 +11,7 @@ from typing import Any
 
 from ledger.audit.findings import CannotTell
 from ledger.audit.reading import PAGE_EVENTS, Row
-from ledger.exporting.parquet import FORMAT
+from ledger.exporting.parquet import FORMAT, OPTIONAL, parquet_schema
 from ledger.exporting.writing import ExportRefused
 
 _NAME = re.compile(r"events-([0-9]{15})-([0-9]{15})\.parquet")
@@ -92,7 +92,11 @@ def rows_of(segment: Segment) -> Iterator[Sequence[Row]]:
     import pyarrow
 
     file = _opened(segment.path)
+    # Names and types only: what is optional gets lost when somebody rewrites a file.
+    expected = [(field.name, field.type) for field in parquet_schema(pyarrow)]
     try:
+        if [(field.name, field.type) for field in file.schema_arrow] != expected:
+            raise ValueError("other columns")
         for batch in file.iter_batches(batch_size=PAGE_EVENTS):
             columns = [
                 _column(pyarrow, name, values) for name, values in zip(batch.schema.names, batch.columns, strict=True)
@@ -108,6 +112,8 @@ def _column(pyarrow: Any, name: str, values: Any) -> list[bytes | None]:
     if name in _NUMBERS:
         values = values.cast(pyarrow.int64()).cast(pyarrow.string())
     found: list[bytes | None] = values.cast(pyarrow.binary()).to_pylist()
+    if name not in OPTIONAL and None in found:
+        raise ValueError("a value is missing")
     if name in _HEXADECIMAL:
         return [None if each is None else each.hex().encode() for each in found]
     if name in _NULLABLE_TEXTS:
@@ -136,5 +142,5 @@ def _opened(path: Path) -> Any:
         if file.metadata.metadata is None:
             raise CannotTell(problem=f"{path} is no segment of an archive")
         return file
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise CannotTell(problem=f"{path} cannot be read ({type(error).__name__}): get another copy of it") from None

@@ -20,7 +20,7 @@ ROWS_PER_GROUP = 20_000
 FORMAT = "orderledger-export/parquet/v1"
 COLUMNS = (*LEAF_FIELDS, "leaf_hash")
 _NAMES = {"recorded_at_us": "recorded_at"}
-_OPTIONAL = ("order_id", "causation_id", "details_hash")
+OPTIONAL = ("order_id", "causation_id", "details_hash")
 _HEXADECIMAL = ("event_id", "details_hash", "leaf_hash")
 
 
@@ -41,7 +41,7 @@ class Parquet(Writer):
         self._before: list[str] = []
         self._extent: Extent
         self._waiting: list[ExportedEvent] = []
-        self._schema = self._columns()
+        self._schema = parquet_schema(pyarrow)
         self._writer: Any = None
 
     def begin(self, extent: Extent) -> None:
@@ -92,12 +92,11 @@ class Parquet(Writer):
         self._writer.write_table(self._arrow.table(columns, schema=self._schema))
         self._waiting = []
 
-    def _columns(self) -> Any:
-        arrow = self._arrow
-        types = dict.fromkeys(COLUMNS, arrow.string())
-        types |= dict.fromkeys(("position", "version", "available_minor", "held_minor"), arrow.int64())
-        types |= {"schema_version": arrow.int16(), "recorded_at_us": arrow.timestamp("us", tz="UTC")}
-        types |= {"event_id": arrow.binary(16), "details_hash": arrow.binary(32), "leaf_hash": arrow.binary(32)}
-        return arrow.schema(
-            [arrow.field(_NAMES.get(name, name), kind, name in _OPTIONAL) for name, kind in types.items()]
-        )
+
+def parquet_schema(arrow: Any) -> Any:
+    """Return the columns of the files, as pyarrow has them."""
+    types = dict.fromkeys(COLUMNS, arrow.string())
+    types |= dict.fromkeys(("position", "version", "available_minor", "held_minor"), arrow.int64())
+    types |= {"schema_version": arrow.int16(), "recorded_at_us": arrow.timestamp("us", tz="UTC")}
+    types |= {"event_id": arrow.binary(16), "details_hash": arrow.binary(32), "leaf_hash": arrow.binary(32)}
+    return arrow.schema([arrow.field(_NAMES.get(name, name), kind, name in OPTIONAL) for name, kind in types.items()])

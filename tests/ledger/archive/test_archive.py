@@ -248,7 +248,7 @@ def test_bytes_damaged_anywhere_never_pass_for_other_events(sqlite_books: Books)
     wanted = [tuple(row) for rows in rows_of(segments_of([file])[0]) for row in rows]
     chance = random.Random(7)
 
-    for _ in range(150):
+    for _ in range(200):
         damaged = bytearray(content)
         damaged[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         file.write_bytes(damaged)
