@@ -12,8 +12,9 @@ from api.routing import PUBLIC, Answer, Call, Routes
 from api.shapes import HealthAnswer, ReadinessAnswer
 from ledger import log, migrate, schema
 from ledger.database import are_split
-from ledger.errors import ReadUnavailable
+from ledger.errors import ReadUnavailable, UnsafeServer
 from ledger.reading import read
+from ledger.safety.server import ensure_kept
 from projections.status import status
 
 routes = Routes("health")
@@ -66,7 +67,11 @@ def metrics(call: Call) -> Answer:
 
 
 def _database(call: Call) -> tuple[dict[str, Any], int | None]:
+    accepted = call.services.ledger_settings.allow_unsafe
+
     def look(connection: sa.Connection) -> tuple[int, bool]:
+        if connection.dialect.name != "sqlite":
+            ensure_kept(lambda query: connection.execute(sa.text(query)).all(), accepted)
         # A newer schema that says it works with this code is a release that is under way.
         return log.head(connection).position, migrate.fits(connection, "log", call.services.wanted_schema)
 
@@ -76,6 +81,8 @@ def _database(call: Call) -> tuple[dict[str, Any], int | None]:
         with call.services.engine.execution_options(write=True).connect() as connection:
             connection.execute(sa.update(schema.log_head).where(schema.log_head.c.id == 0).values(position=0))
             connection.rollback()
+    except UnsafeServer:
+        return {"ok": False, "problem": "the database is not set up safely: run orderledger doctor"}, None
     except (ReadUnavailable, sa.exc.SQLAlchemyError):
         return {"ok": False, "problem": "the database cannot be reached or takes no writes"}, None
     if not fits:

@@ -6,8 +6,10 @@ import pytest
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from directory_front import open_front
 from projections.jobs import queue_name
 from projections.wake import AGENT, wake
+from servers import PrivateMariaDB
 from till import Till
 
 
@@ -42,3 +44,19 @@ def test_the_check_of_settings_says_what_is_unsafe_and_how_to_mend_it(till: Till
 @pytest.mark.parametrize("path", ["queues", "doctor"])
 def test_only_who_may_sees_how_the_service_runs(sqlite_till: Till, path: str) -> None:
     assert sqlite_till.as_customer("orders.read", "operations.read").ask("GET", path).status_code == 403
+
+
+def test_a_service_whose_database_would_lose_commits_is_not_ready(
+    mariadb: PrivateMariaDB, mariadb_ledger_url: str, redis_url: str
+) -> None:
+    client = open_front(mariadb_ledger_url, redis_url).app.test_client()
+    assert client.get("/readyz").status_code == 200
+
+    mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit=2")
+    try:
+        found = client.get("/readyz")
+    finally:
+        mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit=1")
+
+    assert found.status_code == 503
+    assert "orderledger doctor" in found.json["checks"]["database"]["problem"]
