@@ -16,6 +16,7 @@ from ledger.errors import LedgerError
 from ledger.proofs.signer import read_keys
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding
 from ledger.settings import PREFIX, LedgerSettings, boolean, read_settings
+from projections.settings import ProjectionSettings
 
 SECRET_CHARACTERS_MIN = 32
 SECRET_DISTINCT_MIN = 8
@@ -102,8 +103,9 @@ def _passwords(environment: Mapping[str, str]) -> Iterator[Finding]:
         elif not password and "unix_socket" not in url.query and not _is_here(url.host or "localhost"):
             mend = "give the database's user a long random password"
             yield finding("database password", BAD, "is empty, for a server on another host", mend)
-    for name in ("REDIS_URL", "QUEUE_REDIS_URL"):
-        parts = urlsplit(environment.get(PREFIX + name, ""))
+    projections = ProjectionSettings.from_environment(environment)
+    for name, text in (("REDIS_URL", projections.redis_url), ("QUEUE_REDIS_URL", projections.queue_redis_url)):
+        parts = urlsplit(text)
         known = is_well_known(unquote(parts.password or ""))
         if parts.scheme in ("redis", "rediss") and (known or not (parts.password or _is_here(parts.hostname or ""))):
             mend = "give Redis a password, and let nobody else reach it"
