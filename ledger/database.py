@@ -1,25 +1,36 @@
 """Engines for the databases of the ledger: pools, time-outs and session settings, the same for SQLite and MariaDB or
-MySQL.
+MySQL. Where the URL lists several nodes, connections lead to the one that is written to now; see ledger.nodes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import weakref
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
 from ledger.errors import BadSetting
+from ledger.nodes import Cluster, cluster_of
 from ledger.settings import LedgerSettings
 
+_BETWEEN_URLS = re.compile(r",(?=\s*[a-z+]+://)")
+"""A comma may also be part of a password."""
+_LISTED = "node_urls"
 SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
 GATHERED_BYTES_MAX = 256 * 1024 * 1024
 """Longest value gathered from rows, as far as the server's packets allow."""
+NODES_MAX = 9
+CONFLICTS = frozenset({1205, 1213, 1020})
+"""Lock wait timeout, deadlock, snapshot conflict: nothing was done, and trying again may help."""
+NOT_HERE = frozenset({1047, 1290, 1836})
+"""The node has lost its cluster, or is read-only: another one may do it."""
 DatabaseError = (pymysql.err.Error, sqlite3.Error)
 """What a driver may raise, whichever engine."""
 
@@ -46,17 +57,18 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
     then takes the write lock at once instead of failing later). A forked child gets fresh connections. Raises
     BadSetting for other databases.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed, settings, **options)
+    first, *_ = node_urls(url)
+    if first.get_backend_name() == "sqlite":
+        return _sqlite_engine(first, settings, **options)
+    cluster = opened_cluster(url, settings)
+    connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings)}
+    if cluster is not None:
+        connecting = {"creator": cluster.connect, "execution_options": {_LISTED: url}}
     engine = sa.create_engine(
-        parsed,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        **_pool(settings),
-        connect_args=_mysql_arguments(parsed, settings),
-        **options,
+        first, isolation_level="READ COMMITTED", pool_pre_ping=True, **_pool(settings), **connecting, **options
     )
+    if cluster is not None:
+        _stay_with(cluster, engine)
     _dispose_after_fork(engine)
     return engine
 
@@ -67,17 +79,18 @@ def open_reading_engine(url: str, settings: LedgerSettings, *, pooled: bool = Tr
     A lost connection is found out by its reader, who has another server to go to. `pooled` False: each use connects anew.
     Raises BadSetting.
     """
-    parsed = _parsed(url)
+    first, *_ = node_urls(url)
     pool: dict[str, Any] = _pool(settings) if pooled else {"poolclass": sa.NullPool}
-    if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed, settings, **({} if pooled else pool))
+    if first.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(first, settings, **({} if pooled else pool))
     else:
-        engine = sa.create_engine(
-            parsed,
-            isolation_level="REPEATABLE READ",
-            **pool,
-            connect_args=_mysql_arguments(parsed, settings),
-        )
+        cluster = opened_cluster(url, settings)
+        connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings)}
+        if cluster is not None:
+            connecting = {"creator": cluster.connect, "execution_options": {_LISTED: url}}
+        engine = sa.create_engine(first, isolation_level="REPEATABLE READ", **pool, **connecting)
+        if cluster is not None:
+            _stay_with(cluster, engine)
         _dispose_after_fork(engine)
 
     @sa.event.listens_for(engine, "connect")
@@ -97,22 +110,44 @@ def only_read(connection: Any) -> None:
     cursor.close()
 
 
+def url_of(engine: sa.Engine) -> str:
+    """Return the URL that an engine was opened with, all its nodes and its password included."""
+    listed = engine.get_execution_options().get(_LISTED)
+    return listed if isinstance(listed, str) else engine.url.render_as_string(hide_password=False)
+
+
+def opened_cluster(url: str, settings: LedgerSettings) -> Cluster | None:
+    """Return the cluster whose nodes the URL lists, the same one for everybody in this process; None for one server.
+
+    Raises BadSetting.
+    """
+    urls = node_urls(url)
+    if len(urls) == 1:
+        return None
+    nodes = []
+    for each in urls:
+        _, arguments = each.get_dialect()().create_connect_args(each)
+        where = each.query.get("unix_socket") or f"{each.host}:{each.port or 3306}"
+        nodes.append((str(where), {**arguments, **_mysql_arguments(each, settings)}))
+    return cluster_of(nodes)
+
+
 def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
     """Return the one driver connection that a committer writes through.
 
     On MySQL it takes several statements a round trip and begins a transaction with the first after a commit.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed, settings, poolclass=sa.NullPool)
+    first, *_ = node_urls(url)
+    cluster = opened_cluster(url, settings)
+    if first.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(first, settings, poolclass=sa.NullPool)
     else:
-        arguments = _mysql_arguments(parsed, settings) | {"client_flag": CLIENT.MULTI_STATEMENTS}
+        flags = {"client_flag": CLIENT.MULTI_STATEMENTS}
+        connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings) | flags}
+        if cluster is not None:
+            connecting = {"creator": partial(cluster.connect, **flags)}
         engine = sa.create_engine(
-            parsed,
-            isolation_level="READ COMMITTED",
-            poolclass=sa.NullPool,
-            connect_args=arguments,
-            skip_autocommit_rollback=True,
+            first, isolation_level="READ COMMITTED", poolclass=sa.NullPool, skip_autocommit_rollback=True, **connecting
         )
     try:
         pooled = engine.raw_connection()
@@ -124,6 +159,16 @@ def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connec
     if isinstance(connection, pymysql.Connection):
         connection.autocommit(False)
     return connection  # type: ignore[no-any-return]
+
+
+def node_urls(url: str) -> list[sa.URL]:
+    """Return the URLs of the nodes that a setting lists between commas, in order of preference. Raises BadSetting."""
+    urls = [_parsed(each.strip()) for each in _BETWEEN_URLS.split(url)]
+    if len(urls) > 1 and any(each.get_backend_name() == "sqlite" for each in urls):
+        raise BadSetting(variable="database URL", problem="only nodes of MariaDB or MySQL can be listed")
+    if len(urls) > NODES_MAX:
+        raise BadSetting(variable="database URL", problem=f"at most {NODES_MAX} nodes can be listed")
+    return urls
 
 
 def _parsed(url: str) -> sa.URL:
@@ -162,6 +207,25 @@ def _mysql_arguments(url: sa.URL, settings: LedgerSettings) -> dict[str, Any]:
     if "unix_socket" in url.query and not any(name.startswith("ssl") for name in url.query):
         arguments["ssl_disabled"] = True
     return arguments
+
+
+def _stay_with(cluster: Cluster, engine: sa.Engine) -> None:
+    """Have the engine's connections follow the node that is written to."""
+
+    @sa.event.listens_for(engine, "checkout")
+    def leave(connection: Any, record: Any, proxy: Any) -> None:
+        if cluster.is_left(connection):
+            # The pool then makes another connection.
+            raise sa.exc.DisconnectionError
+
+    @sa.event.listens_for(engine, "handle_error")
+    def suspect(context: sa.engine.ExceptionContext) -> None:
+        number = getattr(context.original_exception, "args", (0,))[:1]
+        if number and number[0] in NOT_HERE:
+            context.is_disconnect = True
+        held = None if context.connection is None or context.connection.invalidated else context.connection.connection
+        if context.is_disconnect and held is not None and held.dbapi_connection is not None:
+            cluster.doubt(cast("pymysql.Connection[Any]", held.dbapi_connection))
 
 
 def _sqlite_engine(url: sa.URL, settings: LedgerSettings, **options: Any) -> sa.Engine:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ledger.database import node_urls
 from ledger.errors import LedgerError, ReadUnavailable
 from ledger.grants import directory_grants, grants, log_grants
 from ledger.migrate import current, head
@@ -46,7 +47,7 @@ def wanted_grants(
     There are none for SQLite. `database` and `directory` are names to use instead of the URLs'. Raises ValueError for odd names.
     """
     urls = [environment.get(PREFIX + name) or environment[PREFIX + "DATABASE_URL"] for name in _VARIABLES]
-    log_url, directory_url = map(sa.make_url, urls)
+    log_url, directory_url = (node_urls(url)[0] for url in urls)
     log_name = database or _name(log_url) or "orderledger"
     directory_name = directory or _name(directory_url)
     if _server(log_url) == _server(directory_url):

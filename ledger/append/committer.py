@@ -4,7 +4,8 @@ answers.
 It never lingers: while one group commits, the next one gathers. A group that fails is rolled back and tried again;
 when the database objects to what it holds, its units are posted one by one, so that none fails for its neighbour. A
 repeat always reads the stored outcomes first, so repeating after an error of unknown effect is safe; the head's
-lock makes a late commit of a lost connection end before the repeat reads.
+lock makes a late commit of a lost connection end before the repeat reads, and at another node of a cluster one of the
+two commits fails for holding the same keys.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.25
 """Bounds of the pause between two tries of a group, doubled each time, with jitter."""
 GIVE_UP_S = 2.0
 """How long a group is tried when surely nothing was recorded."""
+FAILOVER_S = 7.0
+"""The same where another node may take over: that takes a cluster some seconds, and callers wait longer than this."""
 
 
 class Committer:
@@ -44,6 +47,7 @@ class Committer:
     def __init__(self, url: str, settings: LedgerSettings, after_commit: Callable[[int], None] | None) -> None:
         self._settings = settings
         self._session = Session(url, settings)
+        self._give_up_s = FAILOVER_S if self._session.has_other_nodes else GIVE_UP_S
         self._locking = loading.locking(lock=True, mysql=self._session.mysql)
         self._after_commit = after_commit
         self._waiting = Waiting(settings)
@@ -96,6 +100,7 @@ class Committer:
             except Exception:  # noqa: BLE001 - the edge of this thread: callers are answered and the thread lives
                 _log.exception("group-not-committed", commands=sum(len(ticket.unit.entries) for ticket in tickets))
                 unknown = self._session.in_doubt
+                self._session.settle()
                 self._session.discard()
                 _answer_rest(tickets, OutcomeUnknown(reason="an internal error") if unknown else Undecidable())
             if self._waiting.is_over or not self._session.is_locking:
@@ -124,7 +129,8 @@ class Committer:
                         return self._isolate(tickets)
                     rejected = True
                 elapsed_s = time.monotonic() - started
-                if elapsed_s > (self._settings.append_timeout_s if unknown else GIVE_UP_S):
+                if elapsed_s > (self._settings.append_timeout_s if unknown else self._give_up_s):
+                    self._session.settle()
                     reason = "the database cannot be reached or does not take writes"
                     return _answer_rest(
                         tickets, OutcomeUnknown(reason=reason) if unknown else NothingRecorded(reason=reason)
@@ -173,12 +179,15 @@ class Committer:
         writes = statements.writing(plan, mysql=session.mysql)
         if not writes:
             session.rollback()
+            session.settle()
             return plan
         session.write_and_commit(
             writes,
             meanwhile=self._answer_settled,
-            # Who is answered meanwhile will mostly be back at once.
-            locking=self._locking if self._settled or not self._waiting.is_empty() else None,
+            # Who is answered meanwhile will mostly be back at once. A node that is left gets no more of them.
+            locking=self._locking
+            if (self._settled or not self._waiting.is_empty()) and not session.is_leaving
+            else None,
         )
         return plan
 
@@ -209,8 +218,8 @@ class Committer:
             statistics.wait_s.observe(max(0.0, taken_at_s - ticket.came_at_s))
 
     def _recover(self, trouble: Trouble) -> None:
-        if trouble is Trouble.LOST:
-            self._session.discard()
+        if trouble is Trouble.LOST or (trouble is Trouble.UNAVAILABLE and self._session.has_other_nodes):
+            self._session.suspect()
         else:
             # After error 1205 a COMMIT would persist the first half of the work: always roll back first.
             self._session.rollback()

@@ -16,6 +16,7 @@ from ledger.append.entry import Unit, prepare
 from ledger.append.group import Stored, decide_group
 from ledger.append.waiting import Ticket
 from ledger.clock import now_us
+from ledger.database import url_of
 from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
 from ledger.figures import REFUSED, UNSETTLED, Statistics
 from ledger.reading import read
@@ -111,7 +112,7 @@ class Ledger:
         if self._process != os.getpid():
             with self._starting:
                 if self._process != os.getpid():
-                    url = self._engine.url.render_as_string(hide_password=False)
+                    url = url_of(self._engine)
                     self._committer = Committer(url, self._settings, self._after_commit)
                     self._process = os.getpid()
         if self._committer is None:

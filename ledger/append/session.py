@@ -16,7 +16,7 @@ import pymysql
 from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
-from ledger.database import open_append_connection
+from ledger.database import CONFLICTS, open_append_connection, opened_cluster
 from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
 
@@ -26,8 +26,6 @@ PACKET_BYTES_MAX = 4 * 1024 * 1024
 LOOK_S = 0.0005
 """How long a lock that nobody else holds may take to come."""
 
-_CONFLICTS = frozenset({1205, 1213, 1020})
-"""Lock wait timeout, deadlock, snapshot conflict: roll back and try again."""
 _LOST = frozenset({0, 1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031})
 """The connection is gone or unusable: shutdown, killed, read or write errors, packets out of order."""
 
@@ -49,24 +47,50 @@ class Session:
     """The committer's connection, made when first needed and made anew after `discard`.
 
     A transaction begins with the head's lock. On MySQL the lock of the next one may ride on the commit of the one before.
+    With several nodes the connection leads to the one that is written to now.
     """
 
     def __init__(self, url: str, settings: LedgerSettings) -> None:
         self._url = url
         self._settings = settings
         self._connection: Any = None
+        self._cluster = opened_cluster(url, settings)
         self.mysql = not url.startswith("sqlite")
         self.round_trips = 0
         self._unread = 0
         self.is_locking = False
         """Whether the head's lock was asked for with the last commit and its answer is still to be read."""
-        self.in_doubt = False
-        """Whether a commit was sent whose effect is not known; settled by the next read under the head's lock, which
-        waits for it.
+        self._doubtful: set[int | None] = set()
+        """The nodes that a commit was sent to whose effect is not known."""
+
+    @property
+    def has_other_nodes(self) -> bool:
+        """Whether another node may do what one cannot."""
+        return self._cluster is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the connection leads to a node that is not written to any more."""
+        return self._cluster is not None and self._connection is not None and self._cluster.is_left(self._connection)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a commit was sent whose effect is not known.
+
+        The next read under the head's lock at the same node settles it, for the lock waits for the late commit. At
+        another node only a commit of the same keys does, or having read them as stored: a late commit then fails for
+        holding one of them.
         """
+        return len(self._doubtful) > 0
+
+    def settle(self) -> None:
+        """Note that what was in doubt is known, or nobody asks any more."""
+        self._doubtful.clear()
 
     def begin(self, statements: Sequence[str]) -> list[Rows]:
         """Begin a transaction, run the statements, the head's lock first, and return their rows. Raises UnsafeServer."""
+        if self.is_leaving:
+            self.discard()
         if self._connection is None:
             self._connection = open_append_connection(self._url, self._settings)
             if self.mysql:
@@ -75,7 +99,7 @@ class Session:
         if not self.mysql:
             self._connection.execute("BEGIN IMMEDIATE")
         results = self.read(statements)
-        self.in_doubt = False
+        self._doubtful.discard(self._place())
         return results
 
     def is_lock_here(self) -> bool:
@@ -124,9 +148,9 @@ class Session:
         if not self.mysql:
             meanwhile()
             self.write(statements)
-            self.in_doubt = True
+            self._doubtful.add(None)
             self._connection.execute("COMMIT")
-            self.in_doubt = False
+            self.settle()
             return
         *packets, last = _packets(statements)
         for packet in packets:
@@ -147,6 +171,12 @@ class Session:
             self.discard()
         self.is_locking = False
 
+    def suspect(self) -> None:
+        """Discard the connection and have its node looked at: it did not do what it should."""
+        if self._cluster is not None and self._connection is not None:
+            self._cluster.doubt(self._connection)
+        self.discard()
+
     def discard(self) -> None:
         """Close the connection without a word to the server."""
         connection, self._connection = self._connection, None
@@ -160,6 +190,9 @@ class Session:
                 connection.close()
         except (pymysql.err.Error, sqlite3.Error, OSError):
             pass
+
+    def _place(self) -> int | None:
+        return None if self._cluster is None or self._connection is None else self._cluster.place_of(self._connection)
 
     # The driver's own query() waits for the answer to what it sent; here the answer may be fetched later, so that the
     # server works while the next statements are made.
@@ -187,7 +220,8 @@ class Session:
 
     def _commit(self, statements: Sequence[str], following: Sequence[str], meanwhile: Callable[[], None]) -> None:
         self._drain()
-        self.in_doubt = True
+        place = self._place()
+        self._doubtful.add(place)
         answered = 0
         try:
             self._send([*statements, *following])
@@ -198,9 +232,9 @@ class Session:
         except pymysql.err.Error as error:
             # The server stops at the first statement that fails, so it did not commit when it named an earlier one.
             if trouble_of(error) is not Trouble.LOST and answered < len(statements) - 1:
-                self.in_doubt = False
+                self._doubtful.discard(place)
             raise
-        self.in_doubt = False
+        self.settle()
         self.is_locking = len(following) > 0
 
 
@@ -222,7 +256,7 @@ def trouble_of(error: Exception) -> Trouble:
     if isinstance(error, sqlite3.Error):
         return _sqlite_trouble(error)
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if number in _CONFLICTS:
+    if number in CONFLICTS:
         return Trouble.CONFLICT
     if isinstance(error, (OSError, pymysql.err.InterfaceError)) or (
         isinstance(error, pymysql.err.OperationalError) and number in _LOST

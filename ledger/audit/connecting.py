@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.database import only_read, open_append_connection
+from ledger.database import node_urls, only_read, open_append_connection
 from ledger.settings import LedgerSettings
 
 _COMMON_OPTIONS = frozenset({"unix_socket", "charset"})
@@ -23,9 +23,10 @@ def connect(url: str, settings: LedgerSettings, *, mysqlclient: bool | None = No
 
     `mysqlclient`: whether to use it; None: when it is installed.
     """
-    parsed = sa.make_url(url)
+    parsed, *others = node_urls(url)
     wanted = has_mysqlclient() if mysqlclient is None else mysqlclient
-    if wanted and parsed.get_backend_name() != "sqlite" and set(parsed.query) <= _COMMON_OPTIONS:
+    # Among several nodes the choice is ledger.nodes', whose connections are PyMySQL's.
+    if wanted and not others and parsed.get_backend_name() != "sqlite" and set(parsed.query) <= _COMMON_OPTIONS:
         connection = _mysqlclient(parsed, settings)
     else:
         connection = open_append_connection(url, settings)
