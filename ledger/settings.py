@@ -185,7 +185,8 @@ class LedgerSettings:
         "DATABASE_URL",
         text,
         "",
-        "SQLAlchemy URL of the log: sqlite:///… or mysql+pymysql://…; empty: SQLite in the data directory",
+        "SQLAlchemy URL of the log: sqlite:///… or mysql+pymysql://…, or several of one cluster's nodes between commas, of "
+        "which the first fit one is written to; empty: SQLite in the data directory",
         secret=True,
     )
     replica_urls: tuple[str, ...] = setting(
@@ -201,7 +202,9 @@ class LedgerSettings:
     replica_retry_s: float = setting(
         "REPLICA_RETRY_S", seconds(0.1, 3_600), 10.0, "how long a replica that failed is left alone, in seconds"
     )
-    directory_url: str = setting("DIRECTORY_URL", text, "", "database of the directory; empty: the log's", secret=True)
+    directory_url: str = setting(
+        "DIRECTORY_URL", text, "", "database of the directory, or its nodes between commas; empty: the log's", secret=True
+    )
     directory_grace_s: float = setting(
         "DIRECTORY_GRACE_S",
         seconds(0, 86_400),

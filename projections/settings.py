@@ -19,7 +19,7 @@ class ProjectionSettings:
         "REDIS_URL",
         text,
         "redis://127.0.0.1:6379/0",
-        "URL of the Redis or Valkey of the read models: redis://…, rediss://… or unix://…",
+        "URL of the Redis or Valkey of the read models: redis://…, rediss://…, unix://… or redis+sentinel://…",
         secret=True,
     )
     queue_redis_url: str = setting(

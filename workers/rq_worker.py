@@ -22,6 +22,8 @@ from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from projections.redis_clients import client_for
+
 WORKER_TTL_S = 45
 """How long Redis remembers a worker that says nothing; it speaks whenever its wait for a job (15 s less) ends."""
 MAINTENANCE_INTERVAL_S = 30
@@ -58,7 +60,7 @@ def open_worker_redis(url: str) -> redis.Redis:
     A repeated command can take a wake-up off the queue twice; that costs time, and the sweeper makes up for it.
     """
     backoff = ExponentialBackoff(cap=COMMAND_PAUSE_S_MAX, base=COMMAND_PAUSE_S_MIN)
-    return redis.Redis.from_url(
+    return client_for(
         url,
         retry=Retry(backoff, COMMAND_RETRIES_MAX, supported_errors=(redis.ConnectionError,)),
         socket_connect_timeout=CONNECT_TIMEOUT_S,

@@ -39,9 +39,9 @@ def front(environments: Sequence[Mapping[str, str]], *, workers: bool, log: Path
         (Service if workers and not number else ApiProcess)(each, log=log) for number, each in enumerate(environments)
     ]
     services[0].run("db", "upgrade")
-    for service in services:
-        service.start()
     try:
+        for service in services:
+            service.start()
         yield services
     finally:
         for service in services:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pymysql
+
 from server_programs import find_program, free_port
 from servers import PrivateMariaDB
 
@@ -76,8 +78,18 @@ class GaleraNode(PrivateMariaDB):
         found = self.status("wsrep_ready", "wsrep_local_state")
         return found.get("wsrep_ready") == "ON" and found.get("wsrep_local_state") == "4"
 
+    def was_increment(self) -> bool:
+        """Say whether the last join brought only what was missing, not a whole copy."""
+        log = (self.directory / "server.log").read_text(errors="replace")
+        last = log[log.rfind("Initiating SST/IST") :] if "Initiating SST/IST" in log else log
+        return "IST received" in last and "SST received" not in last
+
     def _answers(self) -> bool:
-        return super()._answers() and self.is_synced()
+        try:
+            return super()._answers() and self.is_synced()
+        except pymysql.err.OperationalError:
+            # While it takes its copy it closes connections.
+            return False
 
     def _wsrep_options(self) -> dict[str, str]:
         provider = {
@@ -92,6 +104,8 @@ class GaleraNode(PrivateMariaDB):
             "wsrep-cluster-address": "gcomm://" + ",".join(self.members),
             "wsrep-node-name": f"node{self.number}",
             "wsrep-node-address": "127.0.0.1",
+            # Not the node that is written to while another can: who copies itself stops for as long as that takes.
+            "wsrep-sst-donor": "node3,node2,",
             "wsrep-sst-receive-address": f"127.0.0.1:{self._snapshot_port}",
             "wsrep-provider-options": ";".join(f"{name}={value}" for name, value in provider.items()),
         }
