@@ -27,6 +27,8 @@ SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DAT
 GATHERED_BYTES_MAX = 256 * 1024 * 1024
 """Longest value gathered from rows, as far as the server's packets allow."""
 NODES_MAX = 9
+CONFIRMING = "SELECT 1"
+"""What a commit at a node of Galera is followed by: being a read, it waits for the cluster, and fails without one."""
 CONFLICTS = frozenset({1205, 1213, 1020})
 """Lock wait timeout, deadlock, snapshot conflict: nothing was done, and trying again may help."""
 NOT_HERE = frozenset({1047, 1290, 1836})
@@ -212,6 +214,15 @@ def _mysql_arguments(url: sa.URL, settings: LedgerSettings) -> dict[str, Any]:
 def _stay_with(cluster: Cluster, engine: sa.Engine) -> None:
     """Have the engine's connections follow the node that is written to."""
 
+    commit = engine.dialect.do_commit
+
+    def commit_and_confirm(pooled: Any) -> None:
+        commit(pooled)
+        confirm(cluster, getattr(pooled, "dbapi_connection", pooled))
+
+    # SQLAlchemy has no event between a commit and its success.
+    engine.dialect.do_commit = commit_and_confirm  # type: ignore[method-assign]
+
     @sa.event.listens_for(engine, "checkout")
     def leave(connection: Any, record: Any, proxy: Any) -> None:
         if cluster.is_left(connection):
@@ -226,6 +237,14 @@ def _stay_with(cluster: Cluster, engine: sa.Engine) -> None:
         held = None if context.connection is None or context.connection.invalidated else context.connection.connection
         if context.is_disconnect and held is not None and held.dbapi_connection is not None:
             cluster.doubt(cast("pymysql.Connection[Any]", held.dbapi_connection))
+
+
+def confirm(cluster: Cluster, connection: pymysql.Connection[Any]) -> None:
+    """See that the connection's last commit holds in its whole cluster; raises what the driver raises when it may not."""
+    if cluster.is_confirming(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(CONFIRMING)
+        connection.rollback()
 
 
 def _sqlite_engine(url: sa.URL, settings: LedgerSettings, **options: Any) -> sa.Engine:

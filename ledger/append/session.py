@@ -16,7 +16,7 @@ import pymysql
 from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
-from ledger.database import CONFLICTS, open_append_connection, opened_cluster
+from ledger.database import CONFIRMING, CONFLICTS, open_append_connection, opened_cluster
 from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
 
@@ -155,7 +155,11 @@ class Session:
         *packets, last = _packets(statements)
         for packet in packets:
             self._send(packet)
-        self._commit([*last, "COMMIT"], [] if locking is None else [locking], meanwhile)
+        statements = [*last, "COMMIT"]
+        if self._cluster is not None and self._cluster.is_confirming(self._connection):
+            # The lock's transaction must not be that of the confirmation: only a first statement waits for the cluster.
+            statements += [CONFIRMING] if locking is None else [CONFIRMING, "COMMIT"]
+        self._commit(statements, [] if locking is None else [locking], meanwhile)
 
     def rollback(self) -> None:
         """Undo the transaction; a connection that cannot even do that is discarded."""
@@ -222,7 +226,7 @@ class Session:
         self._drain()
         place = self._place()
         self._doubtful.add(place)
-        answered = 0
+        answered, committing = 0, statements.index("COMMIT")
         try:
             self._send([*statements, *following])
             meanwhile()
@@ -231,7 +235,7 @@ class Session:
                 answered += 1
         except pymysql.err.Error as error:
             # The server stops at the first statement that fails, so it did not commit when it named an earlier one.
-            if trouble_of(error) is not Trouble.LOST and answered < len(statements) - 1:
+            if trouble_of(error) is not Trouble.LOST and answered < committing:
                 self._doubtful.discard(place)
             raise
         self.settle()

@@ -78,6 +78,7 @@ class Cluster:
         self._current: int | None = None
         self._watching = False
         self._doubts = [threading.Event() for _ in self._nodes]
+        self._confirmed: weakref.WeakSet[pymysql.Connection[Any]] = weakref.WeakSet()
         self._places: weakref.WeakKeyDictionary[pymysql.Connection[Any], int] = weakref.WeakKeyDictionary()
 
     def connect(self, **more: Any) -> pymysql.Connection[Any]:
@@ -111,6 +112,8 @@ class Cluster:
             raise
         with self._changed:
             self._places[connection] = index
+            if look.is_galera:
+                self._confirmed.add(connection)
         return connection
 
     def _is_left_after(self, index: int, looks: int) -> bool:
@@ -125,6 +128,15 @@ class Cluster:
         """Return the index of the node that a connection leads to."""
         with self._changed:
             return self._places.get(connection)
+
+    def is_confirming(self, connection: pymysql.Connection[Any]) -> bool:
+        """Say whether a commit over this connection holds only once a read after it has succeeded.
+
+        A Galera node that is being cut off may still say that it committed what nobody else has got, and forget it when
+        it joins again. A read that waits for the whole cluster fails there.
+        """
+        with self._changed:
+            return connection in self._confirmed
 
     def is_left(self, connection: pymysql.Connection[Any]) -> bool:
         """Say whether a connection leads to a node that this process does not write to any more."""
@@ -169,8 +181,8 @@ class Cluster:
                 before, self._current = self._current, choose(self._standings, self._current)
                 if before != self._current:
                     self._report(before)
-                    if before is not None and self._standings[before].fitness is Fitness.UNFIT:
-                        self._cut(before)
+            if self._standings[index].fitness is Fitness.UNFIT:
+                self._cut(index)
             self._changed.notify_all()
 
     def _report(self, before: int | None) -> None:

@@ -173,6 +173,8 @@ def judge(load: Load, url: str) -> Verdict:
         for each in told
         if (each.answer.body["position"], each.answer.body["type"]) not in by_key.get(each.key, [])
     ]
+    for each in lost:
+        print("lost:", each, "in the log:", by_key.get(each.key))
     doubled = [each for each in load.settled if len(by_key.get(each.key, [])) > 1]
     refused = [each for each in load.settled if 400 <= each.answer.status < 500 and each.key in by_key]
     assert not refused, f"refused commands took effect: {refused[:3]}"
