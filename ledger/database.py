@@ -221,7 +221,7 @@ def _stay_with(cluster: Cluster, engine: sa.Engine) -> None:
         confirm(cluster, getattr(pooled, "dbapi_connection", pooled))
 
     # SQLAlchemy has no event between a commit and its success.
-    engine.dialect.do_commit = commit_and_confirm  # type: ignore[method-assign]
+    engine.dialect.do_commit = commit_and_confirm  # type: ignore[method-assign, assignment]
 
     @sa.event.listens_for(engine, "checkout")
     def leave(connection: Any, record: Any, proxy: Any) -> None:

@@ -17,6 +17,7 @@ from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
 from ledger.database import CONFIRMING, CONFLICTS, open_append_connection, opened_cluster
+from ledger.nodes.looking import keep_in_step
 from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
 
@@ -55,6 +56,14 @@ class Session:
         self._settings = settings
         self._connection: Any = None
         self._cluster = opened_cluster(url, settings)
+        self._is_stepwise = False
+        """Whether every statement is a round trip of its own, and a commit is confirmed.
+
+        Galera aborts a transaction that another node was faster than, between any two statements. When they come in one
+        packet the next ones go on in a transaction of their own, and half a group is committed (measured). A node
+        that is being cut off may say that it committed what nobody else has got; a read that waits for the cluster then
+        fails.
+        """
         self.mysql = not url.startswith("sqlite")
         self.round_trips = 0
         self._unread = 0
@@ -93,6 +102,7 @@ class Session:
             self.discard()
         if self._connection is None:
             self._connection = open_append_connection(self._url, self._settings)
+            self._is_stepwise = self.mysql and keep_in_step(self._connection)
             if self.mysql:
                 # The connection may have led to another server than before.
                 ensure_kept(lambda query: self.read([query])[0], self._settings.allow_unsafe)
@@ -125,12 +135,17 @@ class Session:
         """Run statements and return their rows."""
         if not self.mysql:
             return [self._connection.execute(statement).fetchall() for statement in statements]
+        if self._is_stepwise:
+            return [self._alone(statement) for statement in statements]
         self._send(statements)
         return [self._receive() for _ in statements]
 
     def write(self, statements: Sequence[str]) -> None:
         """Run statements without waiting for the end of the last ones."""
         if self.mysql:
+            if self._is_stepwise:
+                self.read(statements)
+                return
             for packet in _packets(statements):
                 self._send(packet)
             return
@@ -155,11 +170,18 @@ class Session:
         *packets, last = _packets(statements)
         for packet in packets:
             self._send(packet)
-        statements = [*last, "COMMIT"]
-        if self._cluster is not None and self._cluster.is_confirming(self._connection):
-            # The lock's transaction must not be that of the confirmation: only a first statement waits for the cluster.
-            statements += [CONFIRMING] if locking is None else [CONFIRMING, "COMMIT"]
-        self._commit(statements, [] if locking is None else [locking], meanwhile)
+        if self._is_stepwise:
+            meanwhile()
+            for packet in [*packets, last]:
+                self.read(packet)
+            self._commit(["COMMIT"], [], lambda: None)
+            return
+        self._commit([*last, "COMMIT"], [] if locking is None else [locking], meanwhile)
+
+    def _confirm(self) -> None:
+        if self._is_stepwise:
+            self._alone(CONFIRMING)
+            self._alone("ROLLBACK")
 
     def rollback(self) -> None:
         """Undo the transaction; a connection that cannot even do that is discarded."""
@@ -198,6 +220,10 @@ class Session:
     def _place(self) -> int | None:
         return None if self._cluster is None or self._connection is None else self._cluster.place_of(self._connection)
 
+    def _alone(self, statement: str) -> Rows:
+        self._send([statement])
+        return self._receive()
+
     # The driver's own query() waits for the answer to what it sent; here the answer may be fetched later, so that the
     # server works while the next statements are made.
 
@@ -226,7 +252,7 @@ class Session:
         self._drain()
         place = self._place()
         self._doubtful.add(place)
-        answered, committing = 0, statements.index("COMMIT")
+        answered = 0
         try:
             self._send([*statements, *following])
             meanwhile()
@@ -235,9 +261,10 @@ class Session:
                 answered += 1
         except pymysql.err.Error as error:
             # The server stops at the first statement that fails, so it did not commit when it named an earlier one.
-            if trouble_of(error) is not Trouble.LOST and answered < committing:
+            if trouble_of(error) is not Trouble.LOST and answered < len(statements) - 1:
                 self._doubtful.discard(place)
             raise
+        self._confirm()
         self.settle()
         self.is_locking = len(following) > 0
 

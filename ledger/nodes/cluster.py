@@ -21,7 +21,7 @@ import pymysql
 import structlog
 
 from ledger.nodes.choosing import Standing, choose, groups_of
-from ledger.nodes.looking import GONE, TOO_MANY_CONNECTIONS, Fitness, Look, look_through
+from ledger.nodes.looking import GONE, TOO_MANY_CONNECTIONS, Fitness, Look, keep_in_step, look_through
 
 LOOK_INTERVAL_S = 1.0
 LOOK_TIMEOUT_S = 2.0
@@ -30,8 +30,6 @@ FIRST_LOOKS_S_MAX = 2 * LOOK_TIMEOUT_S
 """How long the first connection of a process waits until every node was looked at."""
 FIT_WAIT_S_MAX = 2.0
 """How long a connection waits for a node to become fit."""
-SYNC_WAIT = 7
-"""A transaction on Galera begins, with whatever statement, only when all is applied that any node committed before."""
 
 Arguments = Mapping[str, Any]
 """What the driver connects with."""
@@ -105,8 +103,7 @@ class Cluster:
             if look.fitness is Fitness.UNFIT:
                 raise pymysql.err.OperationalError(2003, f"a database node takes no writes: {look.reason}")
             if look.is_galera:
-                with connection.cursor() as cursor:
-                    cursor.execute(f"SET SESSION wsrep_sync_wait={SYNC_WAIT}")
+                keep_in_step(connection)
         except BaseException:
             connection._force_close()  # type: ignore[attr-defined]
             raise

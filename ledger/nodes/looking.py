@@ -39,6 +39,8 @@ class Look:
     reason: str = ""
 
 
+SYNC_WAIT = 7
+"""A transaction on Galera begins, with whatever statement, only when all is applied that any node committed before."""
 GONE = Look(Fitness.UNFIT, reason="nobody listens there")
 
 
@@ -49,6 +51,15 @@ def look_through(connection: pymysql.Connection[Any]) -> Look:
         if said.get("wsrep_on") == "ON":
             said |= _named(cursor, "STATUS", _STATUS)
     return look_of(said)
+
+
+def keep_in_step(connection: pymysql.Connection[Any]) -> bool:
+    """Have a connection's transactions wait for what other nodes committed before; say whether its node is Galera's."""
+    with connection.cursor() as cursor:
+        is_galera = _named(cursor, "VARIABLES", ("wsrep_on",)).get("wsrep_on") == "ON"
+        if is_galera:
+            cursor.execute(f"SET SESSION wsrep_sync_wait={SYNC_WAIT}")
+    return is_galera
 
 
 def look_of(said: dict[str, str]) -> Look:
