@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Load:
     def silence_after(self, fault_at_s: float) -> float:
         """Return the longest time without any acknowledgement from the fault on."""
         times = sorted(each.at_s for each in self.acknowledged if each.at_s > fault_at_s)
-        return max(after - before for before, after in zip([fault_at_s, *times], times, strict=False))
+        return max((after - before for before, after in zip([fault_at_s, *times], times, strict=False)), default=inf)
 
     def _work(self, seed: int) -> None:
         chance, orders, number = random.Random(f"{self._run}{seed}"), [], 0

@@ -37,7 +37,7 @@ def watched() -> Iterator[WatchedRedis]:
 def environment(mariadb_url: str, watched: WatchedRedis, tmp_path: Path) -> dict[str, str]:
     return {
         "ORDERLEDGER_DATA": str(tmp_path),
-        "ORDERLEDGER_SECRET_KEY": "test",
+        "ORDERLEDGER_SECRET_KEY": "of the failovers, 0123456789 abcdef",
         "ORDERLEDGER_DATABASE_URL": mariadb_url,
         "ORDERLEDGER_REDIS_URL": watched.url,
         "ORDERLEDGER_SWEEP_INTERVAL_S": "1",

@@ -49,10 +49,8 @@ def call(desk: Desk, account_id: str, until_s: float, told: list[tuple[str, int]
         key = new_id("k")
         while True:
             try:
-                if number % 4 == 0:
-                    outcome = desk.deduct(account_id, 10**9, key)
-                else:
-                    outcome = desk.recharge(account_id, 1, key)
+                too_much = number % 4 == 0
+                outcome = desk.deduct(account_id, 10**9, key) if too_much else desk.recharge(account_id, 1, key)
                 break
             except (errors.NothingRecorded, errors.OutcomeUnknown):
                 continue
