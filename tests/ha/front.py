@@ -138,11 +138,11 @@ def opened_load(services: Sequence[Service], *, delay_s: int = 86_000, threads: 
     """Make customers with money and a product, and return the load of mixed commands on them."""
     first = services[0].client()
     clients = [first, *(Client(each.address, first._key) for each in services[1:])]
-    made = first.settle("/v1/customers/bulk", [{"name": f"客户 {number}"} for number in range(CUSTOMERS)])
+    made = first.post("/v1/customers/bulk", [{"name": f"客户 {number}"} for number in range(CUSTOMERS)])
     assert made.status == 201 or made.status == 200, made
     simulated = {"executor": "simulated", "executor_settings": {"delay_s": delay_s}}
     product = {"sku": "thing", "name": "Thing", "unit_price": "0.05", **simulated}
-    assert first.settle("/v1/products", product).status == 201
+    assert first.post("/v1/products", product).status == 201
     return Load(clients, [each["id"] for each in made.body["data"]], "thing", threads)
 
 

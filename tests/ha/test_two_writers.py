@@ -102,3 +102,26 @@ def test_nothing_is_lost_or_doubled_when_two_nodes_are_written_to(
     assert not lost
     assert not doubled
     assert not [key for key in refused if key in kept]
+
+
+def test_a_decision_at_one_node_knows_what_was_recorded_at_the_other(galera: Galera, scores: Scores) -> None:
+    """The other node applies nothing for a while: without waiting for it, the deduction would be refused for ever."""
+    database = "stale"
+    galera.nodes[0].create_database(database)
+    upgrade(galera.nodes[0].tcp_url(database))
+    for one, other in desks(galera, database):
+        account_id = one.open()
+        assert other.recharge(account_id, 1).error is None
+        held = galera.nodes[1]._connect(database)
+        held.cursor().execute("FLUSH TABLES WITH READ LOCK")
+        release = threading.Timer(1.5, held.close)
+        release.start()
+
+        assert one.recharge(account_id, 100).error is None
+        began_s = time.monotonic()
+        assert other.deduct(account_id, 101).error is None
+
+        scores.add(
+            "Galera: a node that applies late", acknowledged=4, lost=0, doubled=0, recovery_s=time.monotonic() - began_s
+        )
+        release.join()
