@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 
 from api.settings import SECRET_FILE, ApiSettings
-from ledger.database import database_url, directory_url
-from ledger.errors import LedgerError
+from ledger.database import database_url, directory_url, node_urls
+from ledger.errors import BadSetting, LedgerError
 from ledger.proofs.signer import read_keys
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding
 from ledger.settings import PREFIX, LedgerSettings, boolean, read_settings
@@ -87,13 +87,18 @@ def _secrets(environment: Mapping[str, str], state: str) -> Iterator[Finding]:
             yield finding("well-known secret", state, f"{PREFIX}{name} is one that anybody would try", mend)
 
 
-def _passwords(environment: Mapping[str, str]) -> Iterator[Finding]:
-    settings = read_settings(LedgerSettings, environment)
+def _database_urls(settings: LedgerSettings) -> Iterator[sa.URL]:
     for text in dict.fromkeys((database_url(settings), directory_url(settings))):
         try:
-            url = sa.make_url(text)
-        except sa.exc.ArgumentError:
+            yield from node_urls(text)
+        except BadSetting:
+            # What is no URL is told where it is opened.
             continue
+
+
+def _passwords(environment: Mapping[str, str]) -> Iterator[Finding]:
+    settings = read_settings(LedgerSettings, environment)
+    for url in _database_urls(settings):
         if url.get_backend_name() == "sqlite":
             continue
         password, user = url.password or "", url.username or ""

@@ -203,7 +203,11 @@ class LedgerSettings:
         "REPLICA_RETRY_S", seconds(0.1, 3_600), 10.0, "how long a replica that failed is left alone, in seconds"
     )
     directory_url: str = setting(
-        "DIRECTORY_URL", text, "", "database of the directory, or its nodes between commas; empty: the log's", secret=True
+        "DIRECTORY_URL",
+        text,
+        "",
+        "database of the directory, or its nodes between commas; empty: the log's",
+        secret=True,
     )
     directory_grace_s: float = setting(
         "DIRECTORY_GRACE_S",

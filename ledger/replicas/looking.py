@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ledger import log, schema
 from ledger.clock import now_us
-from ledger.database import database_url, open_reading_engine
+from ledger.database import database_url, node_urls, open_reading_engine
 from ledger.errors import LedgerError
 from ledger.settings import LedgerSettings
 
@@ -133,8 +133,8 @@ def name_of(index: int) -> str:
 
 
 def address_of(url: str) -> str:
-    """Return where a server is, without user and password."""
-    parsed = sa.make_url(url)
+    """Return where a server is, the first one of several nodes, without user and password."""
+    parsed, *_ = node_urls(url)
     socket = parsed.query.get("unix_socket")
     host = parsed.host or (socket if isinstance(socket, str) else "")
     port = f":{parsed.port}" if parsed.port else ""
