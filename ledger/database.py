@@ -18,6 +18,7 @@ from pymysql.constants import CLIENT
 
 from ledger.errors import BadSetting
 from ledger.nodes import Cluster, cluster_of
+from ledger.nodes.connecting import Connection
 from ledger.settings import LedgerSettings
 
 _BETWEEN_URLS = re.compile(r",(?=\s*[a-z+]+://)")
@@ -63,9 +64,7 @@ def open_engine(url: str, settings: LedgerSettings, **options: Any) -> sa.Engine
     if first.get_backend_name() == "sqlite":
         return _sqlite_engine(first, settings, **options)
     cluster = opened_cluster(url, settings)
-    connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings)}
-    if cluster is not None:
-        connecting = {"creator": cluster.connect, "execution_options": {_LISTED: url}}
+    connecting = _connecting(url, cluster, settings)
     engine = sa.create_engine(
         first, isolation_level="READ COMMITTED", pool_pre_ping=True, **_pool(settings), **connecting, **options
     )
@@ -87,9 +86,7 @@ def open_reading_engine(url: str, settings: LedgerSettings, *, pooled: bool = Tr
         engine = _sqlite_engine(first, settings, **({} if pooled else pool))
     else:
         cluster = opened_cluster(url, settings)
-        connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings)}
-        if cluster is not None:
-            connecting = {"creator": cluster.connect, "execution_options": {_LISTED: url}}
+        connecting = _connecting(url, cluster, settings)
         engine = sa.create_engine(first, isolation_level="REPEATABLE READ", **pool, **connecting)
         if cluster is not None:
             _stay_with(cluster, engine)
@@ -124,14 +121,7 @@ def opened_cluster(url: str, settings: LedgerSettings) -> Cluster | None:
     Raises BadSetting.
     """
     urls = node_urls(url)
-    if len(urls) == 1:
-        return None
-    nodes = []
-    for each in urls:
-        _, arguments = each.get_dialect()().create_connect_args(each)
-        where = each.query.get("unix_socket") or f"{each.host}:{each.port or 3306}"
-        nodes.append((str(where), {**arguments, **_mysql_arguments(each, settings)}))
-    return cluster_of(nodes)
+    return None if len(urls) == 1 else cluster_of([_named(each, settings) for each in urls])
 
 
 def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connection | pymysql.Connection[Any]:
@@ -144,10 +134,7 @@ def open_append_connection(url: str, settings: LedgerSettings) -> sqlite3.Connec
     if first.get_backend_name() == "sqlite":
         engine = _sqlite_engine(first, settings, poolclass=sa.NullPool)
     else:
-        flags = {"client_flag": CLIENT.MULTI_STATEMENTS}
-        connecting: dict[str, Any] = {"connect_args": _mysql_arguments(first, settings) | flags}
-        if cluster is not None:
-            connecting = {"creator": partial(cluster.connect, **flags)}
+        connecting = _connecting(url, cluster, settings, client_flag=CLIENT.MULTI_STATEMENTS)
         engine = sa.create_engine(
             first, isolation_level="READ COMMITTED", poolclass=sa.NullPool, skip_autocommit_rollback=True, **connecting
         )
@@ -194,6 +181,22 @@ def _pool(settings: LedgerSettings) -> dict[str, Any]:
         "pool_recycle": settings.pool_recycle_s,
         "pool_timeout": settings.pool_timeout_s,
     }
+
+
+def _connecting(url: str, cluster: Cluster | None, settings: LedgerSettings, **more: Any) -> dict[str, Any]:
+    """Return what `create_engine` wants to know of how connections are made."""
+    if cluster is not None:
+        return {"creator": partial(cluster.connect, **more), "execution_options": {_LISTED: url}}
+    (only,) = node_urls(url)
+    _, arguments = _named(only, settings)
+    return {"creator": partial(Connection, **{**arguments, **more})}
+
+
+def _named(url: sa.URL, settings: LedgerSettings) -> tuple[str, dict[str, Any]]:
+    """Return a node's name, and what the driver connects to it with."""
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    where = url.query.get("unix_socket") or f"{url.host}:{url.port or 3306}"
+    return str(where), {**arguments, **_mysql_arguments(url, settings)}
 
 
 def _mysql_arguments(url: sa.URL, settings: LedgerSettings) -> dict[str, Any]:

@@ -167,15 +167,14 @@ class Session:
             self._connection.execute("COMMIT")
             self.settle()
             return
+        if self._is_stepwise:
+            meanwhile()
+            self.read(statements)
+            self._commit(["COMMIT"], [], lambda: None)
+            return
         *packets, last = _packets(statements)
         for packet in packets:
             self._send(packet)
-        if self._is_stepwise:
-            meanwhile()
-            for packet in [*packets, last]:
-                self.read(packet)
-            self._commit(["COMMIT"], [], lambda: None)
-            return
         self._commit([*last, "COMMIT"], [] if locking is None else [locking], meanwhile)
 
     def _confirm(self) -> None:

@@ -21,6 +21,7 @@ import pymysql
 import structlog
 
 from ledger.nodes.choosing import Standing, choose, groups_of
+from ledger.nodes.connecting import Connection
 from ledger.nodes.looking import GONE, TOO_MANY_CONNECTIONS, Fitness, Look, keep_in_step, look_through
 
 LOOK_INTERVAL_S = 1.0
@@ -97,7 +98,7 @@ class Cluster:
         raise pymysql.err.OperationalError(2003, "no database node takes writes now")
 
     def _connected(self, index: int, more: Mapping[str, Any]) -> pymysql.Connection[Any]:
-        connection = pymysql.connect(**{**self._nodes[index][1], **more})
+        connection = Connection(**{**self._nodes[index][1], **more})
         try:
             look = look_through(connection)
             if look.fitness is Fitness.UNFIT:
@@ -236,7 +237,7 @@ def _look(
     for _ in range(2):
         was_open = connection is not None
         try:
-            connection = connection or pymysql.connect(**arguments)
+            connection = connection or Connection(**arguments)
             return connection, look_through(connection)
         except (pymysql.err.Error, OSError) as error:
             if connection is not None:

@@ -13,13 +13,15 @@ from ha.galera import Galera, galera_cluster
 from ha.scores import Scores
 from ledger import errors
 from ledger.append import Ledger
+from ledger.commands import Recharge
 from ledger.database import open_engine
 from ledger.ids import new_id
 from ledger.migrate import upgrade
 from ledger.settings import LedgerSettings
-from submissions import Desk, prove
+from submissions import Desk, prove, submission
 
 CALLERS, LOAD_S = 6, 15.0
+REFERENCE_LENGTH = 100
 SETTINGS = LedgerSettings()
 
 
@@ -125,3 +127,19 @@ def test_a_decision_at_one_node_knows_what_was_recorded_at_the_other(galera: Gal
             "Galera: a node that applies late", acknowledged=4, lost=0, doubled=0, recovery_s=time.monotonic() - began_s
         )
         release.join()
+
+
+def test_a_group_of_several_packets_is_committed_once(galera: Galera) -> None:
+    """8,000 commands are more than a packet of statements; at a Galera node each statement goes alone."""
+    database = "packets"
+    galera.nodes[0].create_database(database)
+    upgrade(galera.nodes[0].tcp_url(database))
+    for desk, _ in desks(galera, database):
+        account_id = desk.open()
+        command = Recharge(account_id=account_id, amount_minor=1, currency="CNY", reference="x" * REFERENCE_LENGTH)
+
+        outcomes = desk.ledger.append_batch([submission(command) for _ in range(8_000)], atomic=True)
+
+        assert [outcome.error for outcome in outcomes] == [None] * 8_000
+        assert desk.ledger.statistics.retries == 0
+        assert prove(desk.engine) == 8_001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from ledger.errors import ReadUnavailable
 from ledger.reading import read
 from ledger.settings import LedgerSettings
 from projections.redis_clients import open_redis
+from servers import PrivateMariaDB
 
 QUICK = LedgerSettings(
     pool_size=2,
@@ -131,3 +133,21 @@ def test_a_forked_process_has_connections_of_its_own(ledger_url: str) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql(query).scalar_one() == mine
     engine.dispose()
+
+
+def test_a_server_that_hangs_is_given_up_sooner_than_a_statement_would_be() -> None:
+    patient = dataclasses.replace(QUICK, statement_timeout_s=20.0, pool_recycle_s=1_800)
+    with PrivateMariaDB() as server:
+        engine = open_engine(server.url("mysql"), patient)
+        assert read(engine, lambda connection: connection.exec_driver_sql("SELECT 1").scalar()) == 1
+
+        server.pause()
+        try:
+            # The kept connection is found out by a ping, a new one by its greeting that does not come.
+            assert timed(read, engine, lambda connection: connection.exec_driver_sql("SELECT 1")) < 4
+            assert timed(open_append_connection, server.url("mysql"), patient) < 2
+        finally:
+            server.resume()
+
+        assert read(engine, lambda connection: connection.exec_driver_sql("SELECT 2").scalar()) == 2
+        engine.dispose()
