@@ -44,7 +44,7 @@ def measured_api(servers: Servers, *, accounts: int) -> Iterator[MeasuredApi]:
         environment = {
             "ORDERLEDGER_DATABASE_URL": url,
             "ORDERLEDGER_REDIS_URL": servers.redis.url(),
-            "ORDERLEDGER_SECRET_KEY": "bench",
+            "ORDERLEDGER_SECRET_KEY": "of the benchmark, 0123456789 abcdef",
             "ORDERLEDGER_API_THREADS": str(THREADS),
         }
         try:

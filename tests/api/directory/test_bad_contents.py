@@ -181,6 +181,7 @@ def test_the_longest_texts_are_stored_as_they_were_sent(front) -> None:  # type:
         for path, resource in RESOURCES.items()
     }
     longest["api-keys"].pop("role")
+    longest["webhooks"]["url"] = "https://example.org/".ljust(len(longest["webhooks"]["url"]), "a")
     for path, texts in longest.items():
         assert texts and front.create(path, **texts).items() >= texts.items()
 
