@@ -14,7 +14,7 @@ from servers import PrivateMariaDB, PrivateRedis
 from submissions import prove
 
 CLIENTS, CUSTOMERS = 16, 200
-COMMANDS = int(os.environ.get("LOAD_COMMANDS", "4000"))
+COMMANDS = int(os.environ.get("LOAD_COMMANDS", "2400"))
 """`make campaign` sends more of them."""
 CALLERS = 50
 

@@ -276,7 +276,8 @@ def test_of_two_runners_one_takes_an_order(office: Office) -> None:
 
     office.work_until(lambda: all(office.order(each).status == "completed" for each in order_ids), one, other)
 
-    assert len(office.stub.calls) == 20
+    # On a slow machine the executor may be asked as well; it is told once.
+    assert sum(call.method == "POST" for call in office.stub.calls) == 20
     assert {office.order(each).attempt for each in order_ids} == {1}
 
 
