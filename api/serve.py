@@ -6,6 +6,7 @@ requests are worked on (api.admission) wait for their turn, or refuse.
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -65,8 +66,14 @@ def serve(host: str, port: int, workers: int) -> int:
         print(f"listening on http://{host}:{chosen}", flush=True)
     # Granian stops in order on SIGINT and SIGTERM alike; a shell's background job ignores SIGINT unless told otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    logging.getLogger("_granian").addFilter(_is_no_advice)
     server.serve()
     return 0
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    # That there are many threads: most of them wait for a commit, and more than that for their turn.
+    return "Python threads" not in record.getMessage()
 
 
 class DrainingServer(Granian):  # type: ignore[misc, valid-type]
