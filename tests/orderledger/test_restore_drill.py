@@ -26,6 +26,7 @@ from ledger.proofs.notes import SigningKey
 from ledger.proofs.sealing import seal
 from ledger.proofs.signer import Signer, SigningRefused, read_keys, state_of, write_key
 from ledger.settings import LedgerSettings
+from server_programs import find_program
 from servers import PrivateMariaDB
 from submissions import Desk, prove, submission
 
@@ -47,7 +48,15 @@ def shipped() -> dict[str, str]:
 
 def tool(server: PrivateMariaDB, program: str, *arguments: str, **more: object) -> subprocess.CompletedProcess[bytes]:
     reach = [f"--socket={server.socket}", "--user=root"] if program != "mariadb-binlog" else []
-    return subprocess.run([program, *reach, *arguments], check=True, capture_output=True, timeout=110, **more)  # type: ignore[call-overload,no-any-return]
+    found, needed = find_program(program)
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [found, *reach, *arguments],
+        env={**os.environ, **needed},
+        check=True,
+        capture_output=True,
+        timeout=110,
+        **more,
+    )
 
 
 def orderledger(url: str, redis_url: str, data: Path, *arguments: str) -> str:
