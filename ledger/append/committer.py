@@ -23,7 +23,8 @@ from ledger import tracing
 from ledger.append import loading, statements
 from ledger.append.entry import Entry, Unit
 from ledger.append.group import Plan, Stored, decide_group
-from ledger.append.session import Session, Trouble, trouble_of
+from ledger.append.session import Session
+from ledger.append.trouble import Trouble, trouble_of
 from ledger.append.waiting import Answers, Ticket, Waiting
 from ledger.clock import now_us
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable, UnsafeServer

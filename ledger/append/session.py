@@ -1,4 +1,4 @@
-"""One database transaction of a committer: read under the head's lock, write, commit; and what its errors mean.
+"""One database transaction of a committer: read under the head's lock, write, commit.
 
 On MySQL a group costs two round trips, one to lock and read and one to write and commit, unless it is too large for
 one packet.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import select
 import sqlite3
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 from typing import Any
 
 import pymysql
 from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
-from ledger.database import CONFIRMING, CONFLICTS, open_append_connection, opened_cluster
+from ledger.append.trouble import Trouble, trouble_of
+from ledger.database import CONFIRMING, open_append_connection, opened_cluster
 from ledger.nodes.looking import keep_in_step
 from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
@@ -26,22 +26,6 @@ PACKET_BYTES_MAX = 4 * 1024 * 1024
 
 LOOK_S = 0.0005
 """How long a lock that nobody else holds may take to come."""
-
-_LOST = frozenset({0, 1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031})
-"""The connection is gone or unusable: shutdown, killed, read or write errors, packets out of order."""
-
-
-class Trouble(Enum):
-    """What an error of the database asks for."""
-
-    CONFLICT = auto()
-    """Roll back and try the same again."""
-    LOST = auto()
-    """Connect anew; whether a commit under way took effect is unknown."""
-    UNAVAILABLE = auto()
-    """The server cannot take writes now."""
-    REJECTED = auto()
-    """The server objects to what was written: one of the commands is at fault."""
 
 
 class Session:
@@ -101,11 +85,7 @@ class Session:
         if self.is_leaving:
             self.discard()
         if self._connection is None:
-            self._connection = open_append_connection(self._url, self._settings)
-            self._is_stepwise = self.mysql and keep_in_step(self._connection)
-            if self.mysql:
-                # The connection may have led to another server than before.
-                ensure_kept(lambda query: self.read([query])[0], self._settings.allow_unsafe)
+            self._connect()
         if not self.mysql:
             self._connection.execute("BEGIN IMMEDIATE")
         results = self.read(statements)
@@ -216,6 +196,19 @@ class Session:
         except (pymysql.err.Error, sqlite3.Error, OSError):
             pass
 
+    def _connect(self) -> None:
+        self._connection = open_append_connection(self._url, self._settings)
+        if not self.mysql:
+            return
+        try:
+            self._is_stepwise = keep_in_step(self._connection)
+            # The connection may lead to another server than the one before.
+            ensure_kept(lambda query: self.read([query])[0], self._settings.allow_unsafe)
+        except BaseException:
+            # Nobody would ask again: the next transaction takes a connection that is there for one that was checked.
+            self.discard()
+            raise
+
     def _place(self) -> int | None:
         return None if self._cluster is None or self._connection is None else self._cluster.place_of(self._connection)
 
@@ -279,28 +272,3 @@ def _packets(statements: Sequence[str]) -> list[list[str]]:
         packets[-1].append(statement)
         size += len(statement)
     return packets
-
-
-def trouble_of(error: Exception) -> Trouble:
-    """Classify a driver's error."""
-    if isinstance(error, sqlite3.Error):
-        return _sqlite_trouble(error)
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if number in CONFLICTS:
-        return Trouble.CONFLICT
-    if isinstance(error, (OSError, pymysql.err.InterfaceError)) or (
-        isinstance(error, pymysql.err.OperationalError) and number in _LOST
-    ):
-        return Trouble.LOST
-    if isinstance(error, (pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.ProgrammingError, ValueError)):
-        return Trouble.REJECTED
-    return Trouble.UNAVAILABLE
-
-
-def _sqlite_trouble(error: sqlite3.Error) -> Trouble:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Trouble.CONFLICT
-    if isinstance(error, (sqlite3.IntegrityError, sqlite3.DataError)):
-        return Trouble.REJECTED
-    return Trouble.UNAVAILABLE

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ledger import errors
 from ledger.append import Ledger
-from ledger.append.session import Trouble, trouble_of
+from ledger.append.trouble import Trouble, trouble_of
 from ledger.commands import Deduct
 from ledger.database import open_append_connection, open_engine
 from ledger.settings import LedgerSettings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -89,3 +90,23 @@ def lose_one_commit(proxy: Proxy) -> None:
         return is_next
 
     proxy.lose_answer_when = lose
+
+
+def test_a_connection_whose_checks_were_cut_short_is_not_written_through(
+    mariadb_ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers the connection and refuses the question, as a node does that is about to lose its cluster."""
+    asked: list[str] = []
+
+    def refuse_once(query: Callable[[str], object], accepted: object) -> None:
+        asked.append("asked")
+        if len(asked) == 1:
+            raise pymysql.err.OperationalError(1047, "WSREP has not yet prepared node for application use")
+
+    monkeypatch.setattr("ledger.append.session.ensure_kept", refuse_once)
+    desk = open_desk(mariadb_ledger_url)
+
+    desk.open()
+
+    assert len(asked) == 2
+    close(desk)
