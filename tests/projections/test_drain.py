@@ -8,8 +8,10 @@ import random
 import signal
 import threading
 import time
+from typing import cast
 
 import pytest
+import redis
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from projections.diff import diff
 from projections.drain import drain_once, drain_with
 from projections.freshness import position_of, wait_for
 from projections.rebuild import drop_abandoned, rebuild, resume
+from projections.recent import Recent
 from projections.redis_clients import open_redis
 from projections.status import status
 from projections.steps import Unappliable
@@ -162,6 +165,60 @@ def test_a_redis_emptied_at_any_moment_is_filled_again(desk: Desk, use: Context)
     thread.join()
 
     drain_all(use)
+    expect_exact(use)
+
+
+def kept(client: redis.Redis) -> dict[bytes, bytes]:
+    """Everything that Redis holds at one moment: what it would have saved."""
+    flat = cast(
+        "list[bytes]",
+        client.eval(
+            "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do"
+            " all[#all + 1] = key all[#all + 1] = redis.call('DUMP', key) end return all",
+            0,
+        ),
+    )
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def bring_back(client: redis.Redis, saved: dict[bytes, bytes]) -> None:
+    """Make Redis what it was, at one blow, as a restart from an older save or a failover to a late replica does."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.flushdb()
+        for name, value in saved.items():
+            pipe.restore(name, 0, value)
+        pipe.execute()
+
+
+def test_a_redis_taken_back_to_an_earlier_state_at_any_moment_goes_on_from_there(desk: Desk, use: Context) -> None:
+    fill_shop(desk, orders=60)
+    drain_all(use)
+    notes = {name: Recent() for name in PROJECTIONS}
+    stop = threading.Event()
+    chance = random.Random(11)
+    went_back = []
+
+    def take_back() -> None:
+        with open_redis(use.settings.redis_url) as client:
+            for _ in range(8):
+                saved, before = kept(client), position_of(client, "orders")
+                time.sleep(chance.random() / 10)
+                after = position_of(client, "orders")
+                bring_back(client, saved)
+                went_back.append(after - before)
+        stop.set()
+
+    thread = threading.Thread(target=take_back)
+    thread.start()
+    while not stop.is_set():
+        fill_shop(desk, orders=3)
+        for name in PROJECTIONS:
+            drain_with(use, name, linger_s=0, recent=notes[name])
+    thread.join()
+
+    for name in PROJECTIONS:
+        drain_with(use, name, linger_s=0, recent=notes[name])
+    assert max(went_back) > 0
     expect_exact(use)
 
 
