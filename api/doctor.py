@@ -14,12 +14,13 @@ import redis
 import sqlalchemy as sa
 
 from api.safe_settings import findings_of_settings, processes_of
-from ledger.database import are_split
+from ledger.database import are_split, opened_cluster, url_of
 from ledger.directory.webhook_standing import webhook_standing
 from ledger.errors import LedgerError
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding, with_accepted
+from ledger.safety.nodes import findings_of_nodes
 from ledger.safety.replicas import findings_of_replicas
 from ledger.safety.server import QUERY, findings_of_server, variables
 from ledger.safety.stored import findings_of_log, findings_of_schema, findings_of_user
@@ -52,11 +53,14 @@ def examine(
     of_database: list[Check] = [
         partial(_database, environment, log),
         partial(_stored, log, directory),
+        partial(_nodes, settings, log),
         partial(_sealing, log),
         partial(findings_of_replicas, settings),
         partial(_webhooks, log, directory),
     ]
-    of_directory: list[Check] = [partial(_directory, directory)] if are_split(log, directory) else []
+    of_directory: list[Check] = (
+        [partial(_directory, directory), partial(_nodes, settings, directory)] if are_split(log, directory) else []
+    )
     of_redis: list[Check] = [partial(findings_of_redis, client) for client in clients]
     findings = list(findings_of_settings(environment))
     for check in [*of_database, *of_directory, *of_redis]:
@@ -103,6 +107,11 @@ def _database(environment: Mapping[str, str], engine: sa.Engine) -> Iterator[Fin
         mend = f"raise max_connections, or lower {PREFIX}POOL_SIZE and {PREFIX}POOL_MAX_OVERFLOW"
         problem = f"the server takes {found['max_connections']}, the API alone may want {together} ({one} a process)"
         yield finding("connections", WARNING, problem, mend)
+
+
+def _nodes(settings: LedgerSettings, engine: sa.Engine) -> Iterator[Finding]:
+    cluster = opened_cluster(url_of(engine), settings)
+    return iter(()) if cluster is None else findings_of_nodes(cluster)
 
 
 def _directory(engine: sa.Engine) -> Iterator[Finding]:

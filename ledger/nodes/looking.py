@@ -37,6 +37,7 @@ class Look:
     group: str = ""
     is_galera: bool = False
     reason: str = ""
+    is_read_only: bool = False
 
 
 SYNC_WAIT = 7
@@ -69,7 +70,7 @@ def look_of(said: dict[str, str]) -> Look:
     # Two names of one server, or two proxies in front of it, are one node.
     group = group or f"{said.get('hostname')}:{said.get('port')}:{said.get('server_id')}"
     if "ON" in (said.get("read_only"), said.get("super_read_only")):
-        return Look(Fitness.UNFIT, group, is_galera, "it is read-only")
+        return Look(Fitness.UNFIT, group, is_galera, "it is read-only", is_read_only=True)
     if not is_galera:
         return Look(Fitness.FIT, group)
     if said.get("wsrep_ready") != "ON" or said.get("wsrep_cluster_status") != "Primary":

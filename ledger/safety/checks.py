@@ -16,7 +16,7 @@ Finding = dict[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A check; `where` is what it looks at: settings, database, schema, replicas or redis."""
+    """A check; `where` is what it looks at: settings, database, schema, nodes, replicas or redis."""
 
     name: str
     where: str
@@ -69,6 +69,7 @@ CATALOGUE = (
         "schema", refusing=("schema", "newer schema", "collation", "recorded time"), warning=("sealing", "webhooks")
     ),
     *_checks("redis", refusing=("redis version", "redis memory"), warning=("redis persistence",)),
+    *_checks("nodes", refusing=(), warning=("nodes",)),
     *_checks("replicas", refusing=(), warning=("replicas",)),
     # What cannot be looked at is bad for the doctor; a start goes on and looks again.
     *_checks("reachable", refusing=(), warning=("database", "directory database", "redis")),

@@ -26,7 +26,7 @@ def test_whoever_changed_an_order_sees_it_changed(tmp_path: Path) -> None:
             "ORDERLEDGER_REPLICA_URLS": pair.replica_urls,
             "ORDERLEDGER_REDIS_URL": redis.url(),
             "ORDERLEDGER_SESSION_COOKIE_SECURE": "false",
-            "ORDERLEDGER_SECRET_KEY": "of this test",
+            "ORDERLEDGER_SECRET_KEY": "a secret of this test, long enough",
             "ORDERLEDGER_DATA": str(tmp_path),
         }
         with running(environment) as service, sync_playwright() as playwright:

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 
 from ledger import errors
 from ledger.append import Ledger
-from ledger.database import node_urls, open_engine, url_of
+from ledger.database import node_urls, open_engine, opened_cluster, url_of
 from ledger.migrate import upgrade
 from ledger.reading import read
+from ledger.safety.checks import BAD, GOOD
+from ledger.safety.nodes import findings_of_nodes
 from ledger.settings import LedgerSettings
 from proxy import Proxy, proxied
 from servers import PrivateMariaDB
@@ -236,3 +238,35 @@ def test_lists_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     one, two = node_urls("mysql+pymysql://u:a,b@h/d, mysql+pymysql://u:a,b@i:3307/d")
 
     assert (one.password, two.password, two.port) == ("a,b", "a,b", 3307)
+
+
+def test_the_doctor_tells_how_each_node_is(pair: Pair) -> None:
+    cluster = opened_cluster(pair.url(), SETTINGS)
+    assert cluster is not None
+
+    def found(*parts: str) -> list[tuple[str, str]]:
+        ends_at_s = time.monotonic() + RECOVERY_S_MAX
+        while True:
+            findings = [(each["state"], each["finding"]) for each in findings_of_nodes(cluster)]
+            if all(any(part in text for _, text in findings) for part in parts) or time.monotonic() > ends_at_s:
+                return findings
+            time.sleep(0.1)
+
+    primary, standby = (f"127.0.0.1:{each.port}" for each in (pair.primary, pair.standby))
+    assert found() == [
+        (GOOD, f"{primary} can be written to"),
+        (GOOD, f"{standby} stands by: it is read-only"),
+    ]
+
+    pair.promote()
+    assert found("no cluster") == [
+        (BAD, "several take writes and are no cluster; nothing is written to any"),
+        (GOOD, f"{primary} can be written to"),
+        (GOOD, f"{standby} can be written to"),
+    ]
+
+    pair.primary.kill()
+    assert found("not answer") == [
+        (BAD, f"{primary} does not answer"),
+        (GOOD, f"{standby} can be written to"),
+    ]
