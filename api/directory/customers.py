@@ -15,7 +15,6 @@ from ledger.directory import customers
 from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Level
 from ledger.errors import BadMoney
-from ledger.money import currency, parse_amount
 
 MONEY = ("credit_limit", "low_balance_threshold")
 
@@ -24,7 +23,7 @@ def money_problem(content: Mapping[str, Any]) -> Problem | None:
     """Say what is wrong with the credit limit or the threshold in the customer's currency."""
     for name in MONEY:
         try:
-            parse_amount(content.get(name) or "0", currency(content["currency"]), zero=True)
+            customers.credit_limit(content.get(name) or "0", content["currency"])
         except BadMoney as error:
             return name, error.problem
     return None

@@ -96,7 +96,7 @@ def create(
             contact=each.get("contact"),
             level_id=each.get("level_id"),
             status=ACTIVE,
-            credit_limit_minor=_credit_limit(each.get("credit_limit", "0"), each["currency"]),
+            credit_limit_minor=credit_limit(each.get("credit_limit", "0"), each["currency"]),
             low_balance_threshold_minor=_threshold(each.get("low_balance_threshold"), each["currency"]),
             currency=each["currency"],
             in_step=0,
@@ -164,7 +164,7 @@ def change(
             if name in changes:
                 setattr(row, name, changes[name])
         if "credit_limit" in changes:
-            row.credit_limit_minor = _credit_limit(changes["credit_limit"], row.currency)
+            row.credit_limit_minor = credit_limit(changes["credit_limit"], row.currency)
         if "low_balance_threshold" in changes:
             row.low_balance_threshold_minor = _threshold(changes["low_balance_threshold"], row.currency)
         if changes.keys() & {"level_id", "status", "credit_limit"}:
@@ -261,7 +261,8 @@ def _ensure_level(session: Session, level_id: str | None, *, pointer: str) -> No
         raise BadField(pointer=pointer, problem=f"no level {level_id}")
 
 
-def _credit_limit(text: str, code: str) -> int:
+def credit_limit(text: str, code: str) -> int:
+    """Return a credit limit or threshold in minor units of the currency. Raises BadMoney."""
     limit_minor = parse_amount(text, currency(code), zero=True)
     if limit_minor > CREDIT_LIMIT_MINOR_MAX:
         raise BadMoney(problem=f"a credit limit is at most {format_amount(CREDIT_LIMIT_MINOR_MAX, currency(code))}")
@@ -272,7 +273,7 @@ def _threshold(text: str | None, code: str) -> int | None:
     if text is None:
         return None
     try:
-        return _credit_limit(text, code)
+        return credit_limit(text, code)
     except BadMoney as error:
         raise BadField(pointer="/low_balance_threshold", problem=error.problem) from None
 

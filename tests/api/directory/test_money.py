@@ -88,3 +88,18 @@ def test_prices_at_the_edges_are_stored_exactly_on_every_engine(front) -> None: 
     for currency, limit in (("CNY", "999999999999.99"), ("JPY", "99999999999999"), ("KWD", "0.001"), ("CLF", "0.0001")):
         made = front.create("customers", currency=currency, credit_limit=limit)
         assert made["credit_limit"] == limit == front.read("customers", made["id"])["credit_limit"]
+
+
+@pytest.mark.parametrize("field", ["credit_limit", "low_balance_threshold"])
+def test_a_limit_that_is_too_high_is_refused_where_it_stands(sqlite_front, field: str) -> None:  # type: ignore[no-untyped-def]
+    fits, too_high = (
+        {"name": "Ann", "currency": "CNY", field: f"{digits}.99"} for digits in ("9" * 12, "1" + "0" * 12)
+    )
+
+    alone = sqlite_front.ask("POST", "customers", too_high)
+    second = sqlite_front.ask("POST", "customers/bulk", [fits, too_high])
+
+    assert (alone.status_code, second.status_code) == (422, 422)
+    assert [each["pointer"] for each in alone.json["errors"]] == [f"/{field}"]
+    assert [each["pointer"] for each in second.json["errors"]] == [f"/1/{field}"]
+    assert sqlite_front.list("customers") == []
