@@ -76,10 +76,17 @@ def change(
             wanted = _hundredths(changes["discount_percent"])
             if wanted != row.discount_hundredths:
                 row.discount_hundredths = wanted
-                session.execute(sa.update(Customer).where(Customer.level_id == level_id).values(in_step=0))
+                _mark_customers(session, level_id)
         touch(row)
         session.flush()
     return public(row)
+
+
+def _mark_customers(session: Session, level_id: str) -> None:
+    """Mark the level's customers out of step, writing every one: on a cluster only what is written meets whoever settles
+    the customer at another node, and a row that is out of step already would not be."""
+    for in_step in (1, 0):
+        session.execute(sa.update(Customer).where(Customer.level_id == level_id).values(in_step=in_step))
 
 
 def delete(directory: Directory, level_id: str, *, revision: int | None = None) -> None:
