@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from flask import Flask
@@ -71,15 +72,13 @@ def create_app(environment: Mapping[str, str], *, begin: Callable[[Services], ob
     Raises ValueError for a route without a known permission, BadSetting.
     """
     app = Api("api", static_folder=None)
-    app.url_map.merge_slashes = False
     declared: list[Route] = []
     draining = Draining()
     app.extensions["draining"] = draining
 
     def make() -> Services:
         services = Services(environment, draining)
-        # Pages are for people: they are no part of the API.
-        services.description = openapi.describe([each for each in declared if each.tag != pages.routes.tag])
+        services.description = description
         begin(services)
         return services
 
@@ -93,6 +92,15 @@ def create_app(environment: Mapping[str, str], *, begin: Callable[[Services], ob
     behind = ProxyFix(whole, x_for=proxies, x_proto=proxies, x_host=0) if proxies else whole
     app.wsgi_app = behind  # type: ignore[method-assign, assignment]
     return app
+
+
+@cache
+def description() -> dict[str, Any]:
+    """Return the OpenAPI document: the same for every application, and dear to make, so once a process and when asked for.
+
+    Pages are for people: they are no part of the API.
+    """
+    return openapi.describe([route for area in AREAS if area is not pages.routes for route in area.routes])
 
 
 def close(app: Flask) -> None:

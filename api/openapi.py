@@ -62,7 +62,7 @@ CONTENT_SECURITY_POLICY = (
 @routes.get("/openapi.json", permission=PUBLIC, summary="This description", answers={200: shapes.AnyAnswer()})
 def openapi_document(call: Call) -> Answer:
     """Return the description."""
-    return Answer(200, call.services.description)
+    return Answer(200, call.services.description())
 
 
 @routes.get(

@@ -15,12 +15,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from flask import Flask, Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.datastructures import Headers
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, Map
 from werkzeug.routing import ValidationError as Malformed
 
 from api import bodies
@@ -220,12 +221,6 @@ def register(
     `services` is called at each request; `permissions` are the known names. Raises ValueError for an unknown
     permission or a name used twice.
     """
-    app.url_map.converters |= {
-        "token": TokenConverter,
-        "position": PositionConverter,
-        "level": LevelConverter,
-        "tile": TileConverter,
-    }
     known = {LOGGED_IN, *permissions}
     routes = [route for area in areas for route in area.routes]
     for route in routes:
@@ -233,10 +228,25 @@ def register(
             raise ValueError(f"{route.method} {route.path}: unknown permission {route.permission!r}")
         if route.operation_id in app.view_functions:
             raise ValueError(f"two routes are named {route.operation_id}")
-        app.add_url_rule(
-            route.path, endpoint=route.operation_id, view_func=_Dispatcher(route, services), methods=[route.method]
-        )
+        app.view_functions[route.operation_id] = _Dispatcher(route, services)
+    app.url_map = _url_map(tuple((route.method, route.path, route.operation_id) for route in routes))
     return routes
+
+
+@lru_cache
+def _url_map(rules: tuple[tuple[str, str, str], ...]) -> Map:
+    """Return the compiled rules of (method, path, endpoint): dear to make, and the same for every application."""
+    app = Flask("rules", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.url_map.converters |= {
+        "token": TokenConverter,
+        "position": PositionConverter,
+        "level": LevelConverter,
+        "tile": TileConverter,
+    }
+    for method, path, endpoint in rules:
+        app.add_url_rule(path, endpoint=endpoint, methods=[method])
+    return app.url_map
 
 
 class _Dispatcher:

@@ -115,7 +115,7 @@ class Services:
         self.replays = threading.BoundedSemaphore(REPLAYS_MAX)
         self.log_exports = threading.BoundedSemaphore(LOG_EXPORTS_MAX)
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
-        self.description: dict[str, Any] = {}
+        self.description: Callable[[], dict[str, Any]] = dict
         self._terms = Remembered(
             self._read_terms,
             remember_s=REMEMBER_S,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -104,6 +105,7 @@ def current(connection: sa.Connection, history: str) -> str | None:
     return context.get_current_revision()
 
 
+@cache
 def head(history: str) -> str | None:
     """Return the revision that the code wants."""
     return ScriptDirectory.from_config(_config(history)).get_current_head()

@@ -81,8 +81,7 @@ class GaleraNode(PrivateMariaDB):
     def was_increment(self) -> bool:
         """Say whether the last join brought only what was missing, not a whole copy."""
         log = (self.directory / "server.log").read_text(errors="replace")
-        last = log[log.rfind("Initiating SST/IST") :] if "Initiating SST/IST" in log else log
-        return "IST received" in last and "SST received" not in last
+        return "IST completed on joiner" in log[log.rfind("SST started on joiner") :]
 
     def _answers(self) -> bool:
         try:
