@@ -20,6 +20,9 @@ import urllib3
 
 from ledger.ids import new_id
 from orderledger.client import Client as LedgerClient
+from orderledger.opening import opened_engine
+from projections.redis_clients import open_redis
+from projections.status import status
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 40.0
@@ -193,8 +196,9 @@ class Service:
 
     def caught_up(self) -> bool:
         """Say whether every read model reflects the head."""
-        found = json.loads(self.run("projections", "status", "--json"))
-        return all(each["lag_events"] == 0 and each["state"] == "current" for each in found["projections"])
+        url = self.environment.get("ORDERLEDGER_REDIS_URL", "")
+        with opened_engine(self.environment) as engine, open_redis(url) as client, engine.connect() as connection:
+            return all(each.lag_events == 0 and each.state == "current" for each in status(client, connection))
 
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "orderledger", *self._commands[name]]

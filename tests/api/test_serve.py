@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +58,8 @@ class Served:
 
 
 @pytest.fixture
-def served(sqlite_ledger_url: str, redis_url: str) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, sqlite_ledger_url: str, redis_url: str) -> Iterator[Served]:
+    """A server; its parameter is how many seconds of notice it gives of a stop."""
     engine = open_engine(sqlite_ledger_url, LedgerSettings())
     ((_, secret),) = create_api_keys(Directory(engine), [{"name": "root", "role": "admin"}])
     engine.dispose()
@@ -65,7 +67,7 @@ def served(sqlite_ledger_url: str, redis_url: str) -> Iterator[Served]:
         "ORDERLEDGER_DATABASE_URL": sqlite_ledger_url,
         "ORDERLEDGER_REDIS_URL": redis_url,
         "ORDERLEDGER_DRAIN_S": "5",
-        "ORDERLEDGER_DRAIN_NOTICE_S": "1.5",
+        "ORDERLEDGER_DRAIN_NOTICE_S": getattr(request, "param", "1.5"),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "orderledger", "api", "--port", "0"],
@@ -79,9 +81,9 @@ def served(sqlite_ledger_url: str, redis_url: str) -> Iterator[Served]:
     made = Served(process, int(process.stdout.readline().rsplit(":", 1)[1]), secret)
     _wait_until(lambda: _listens(made.port))
     yield made
-    if process.poll() is None:
-        process.terminate()
-        process.wait(timeout=20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=20)
     process.stdout.close()
 
 
@@ -144,6 +146,7 @@ def test_a_stop_finishes_what_was_begun_and_loses_nothing(served: Served) -> Non
     assert len(set(accepted)) == len(accepted)
 
 
+@pytest.mark.parametrize("served", ["6"], indirect=True)
 def test_a_server_that_is_told_to_stop_says_so_and_serves_until_nobody_relies_on_it(served: Served) -> None:
     customer_id = served.customer()
     kept = served.connect()
