@@ -5,7 +5,7 @@ Each names its method, path, exactly one permission, schemas and statuses; one d
 An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a
 `Call`, in which everything was checked already, and returns an `Answer`. Errors are raised, never returned.
 
-A path is in Werkzeug's form with the converters ``token`` (ids), ``position``, ``level`` and ``tile``. A parameter named
+A path is in Werkzeug's form with the converters of api.paths: ``token`` (ids), ``position``, ``level`` and ``tile``. A parameter named
 ``customer_id`` is an account: a principal of another customer gets AccountNotFound for it before the view runs.
 """
 
@@ -15,24 +15,21 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from flask import Flask, Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.datastructures import Headers
-from werkzeug.routing import BaseConverter, Map
-from werkzeug.routing import ValidationError as Malformed
 
 from api import bodies
 from api.authentication import Authenticator, Principal, authenticate, ensure_own, ensure_permitted
 from api.directory.fields import StrictSchema
 from api.encoding import encode_json
 from api.errors import FieldError, IdempotencyKeyMissing, InvalidFields, MalformedRequest, NotFreshEnough
+from api.paths import compiled_rules
 from ledger.ids import new_id
 from ledger.logs import current
 from ledger.money import Currency
-from ledger.proofs.tree import TILE_WIDTH
 from ledger.submission import IDEMPOTENCY_KEY_BYTES_MAX, key_digest
 
 
@@ -173,46 +170,6 @@ class Routes:
         return self.add("DELETE", path, **declared)
 
 
-class TokenConverter(BaseConverter):
-    """An id: what ledger.ids calls a token."""
-
-    regex = r"[A-Za-z0-9._:\-]{1,80}"
-
-
-class PositionConverter(BaseConverter):
-    """A position of the log, from 1 to below 2**53."""
-
-    regex = r"[1-9][0-9]{0,14}"
-
-    def to_python(self, value: str) -> int:
-        """Return the position as a number."""
-        return int(value)
-
-
-class LevelConverter(BaseConverter):
-    """A level of the tree, from 0 to 63."""
-
-    regex = r"[0-9]|[1-5][0-9]|6[0-3]"
-
-    def to_python(self, value: str) -> int:
-        """Return the level as a number."""
-        return int(value)
-
-
-class TileConverter(BaseConverter):
-    """The index of a tile in pieces of three digits, and its width when it is not whole: `x001/x234/067.p/8`."""
-
-    regex = r"(?:x[0-9]{3}/){0,4}[0-9]{3}(?:\.p/(?:[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
-    part_isolating = False
-
-    def to_python(self, value: str) -> tuple[int, int]:
-        """Return index and width. Raises ValidationError for an index that is written with more pieces than it has."""
-        index_text, _, width = value.partition(".p/")
-        if index_text.startswith("x000"):
-            raise Malformed()
-        return int(index_text.replace("x", "").replace("/", "")), int(width or TILE_WIDTH)
-
-
 def register(
     app: Flask, areas: Iterable[Routes], services: Callable[[], Any], permissions: Iterable[str]
 ) -> list[Route]:
@@ -229,24 +186,8 @@ def register(
         if route.operation_id in app.view_functions:
             raise ValueError(f"two routes are named {route.operation_id}")
         app.view_functions[route.operation_id] = _Dispatcher(route, services)
-    app.url_map = _url_map(tuple((route.method, route.path, route.operation_id) for route in routes))
+    app.url_map = compiled_rules(tuple((route.method, route.path, route.operation_id) for route in routes))
     return routes
-
-
-@lru_cache
-def _url_map(rules: tuple[tuple[str, str, str], ...]) -> Map:
-    """Return the compiled rules of (method, path, endpoint): dear to make, and the same for every application."""
-    app = Flask("rules", static_folder=None)
-    app.url_map.merge_slashes = False
-    app.url_map.converters |= {
-        "token": TokenConverter,
-        "position": PositionConverter,
-        "level": LevelConverter,
-        "tile": TileConverter,
-    }
-    for method, path, endpoint in rules:
-        app.add_url_rule(path, endpoint=endpoint, methods=[method])
-    return app.url_map
 
 
 class _Dispatcher:

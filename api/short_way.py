@@ -20,7 +20,8 @@ from api import bodies
 from api.answers import SECURITY_HEADERS, log_access, problem_answer, request_id
 from api.encoding import encode_json
 from api.errors import BodyTooLarge, MalformedRequest
-from api.routing import Answer, Call, PositionConverter, Route, TokenConverter, ensure_admitted, load, query_defaults
+from api.paths import PositionConverter, TokenConverter
+from api.routing import Answer, Call, Route, ensure_admitted, load, query_defaults
 from api.services import Services
 from ledger.errors import LedgerError
 from ledger.logs import current
