@@ -5,8 +5,9 @@ Each names its method, path, exactly one permission, schemas and statuses; one d
 An area's module holds a `Routes` and decorates its views; `register` puts them on an application. A view takes a
 `Call`, in which everything was checked already, and returns an `Answer`. Errors are raised, never returned.
 
-A path is in Werkzeug's form with the converters of api.paths: ``token`` (ids), ``position``, ``level`` and ``tile``. A parameter named
-``customer_id`` is an account: a principal of another customer gets AccountNotFound for it before the view runs.
+A path is in Werkzeug's form with the converters of api.paths: ``token`` (ids), ``position``, ``level`` and ``tile``. A
+parameter named ``customer_id`` is an account: a principal of another customer gets AccountNotFound for it before the
+view runs.
 """
 
 from __future__ import annotations
