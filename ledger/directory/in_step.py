@@ -103,17 +103,15 @@ def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], ask
         wanted_levels = sorted({row.level_id for row in rows if row.level_id is not None})
         query_levels = sa.select(Level.id, Level.revision).where(Level.id.in_(wanted_levels)).order_by(Level.id)
         levels = {row[0]: row[1] for row in session.execute(query_levels.with_for_update(read=True))}
-        for row in rows:
-            account = settled.get(row.id)
-            if account is None:
-                continue
-            is_current = row.level is None or levels.get(row.level.id) == row.level.revision
-            if is_current and _settle(session, row, account, reverted=row.id in stepped.refused):
-                continue
-            if row.id in told:
-                # Whoever changed the row meanwhile may have finished before these commands took effect.
-                session.execute(sa.update(Customer).where(Customer.id == row.id).values(in_step=0))
-                stepped.overtaken.append(row.id)
+        rows = [row for row in rows if row.id in settled]
+        current = [row for row in rows if row.level is None or levels.get(row.level.id) == row.level.revision]
+        done = _settle(session, [row for row in current if row.id not in stepped.refused])
+        reverted = [row for row in current if row.id in stepped.refused]
+        done |= {row.id for row in reverted if _settle_as_it_is(session, row, settled[row.id])}
+        # Whoever changed a row meanwhile may have finished before these commands took effect.
+        stepped.overtaken.extend(row.id for row in rows if row.id in told and row.id not in done)
+        if stepped.overtaken:
+            session.execute(sa.update(Customer).where(Customer.id.in_(stepped.overtaken)).values(in_step=0))
     return stepped
 
 
@@ -158,16 +156,25 @@ def _commands(row: Customer, account: Account | None, asker: Asker) -> list[Subm
     ]
 
 
-def _settle(session: Session, row: Customer, account: Account, *, reverted: bool) -> bool:
-    """Mark the row in step while it is still as it was read; say whether it is."""
-    values: dict[str, Any] = {"in_step": 1}
-    if reverted:
-        status = row.status if row.status == DEACTIVATED and account.status == SUSPENDED else None
-        values |= {
-            "credit_limit_minor": account.credit_limit_minor,
-            "level_id": account.level_id,
-            "status": status or (ACTIVE if account.status == OPEN else SUSPENDED),
-            "revision": row.revision + 1,
-        }
+def _settle(session: Session, rows: Sequence[Customer]) -> set[str]:
+    """Mark the rows in step that are still as they were read; return their ids."""
+    if not rows:
+        return set()
+    as_read = sa.tuple_(Customer.id, Customer.revision).in_([(row.id, row.revision) for row in rows])
+    ids = set(session.scalars(sa.select(Customer.id).where(as_read).with_for_update()))
+    session.execute(sa.update(Customer).where(Customer.id.in_(ids)).values(in_step=1))
+    return ids
+
+
+def _settle_as_it_is(session: Session, row: Customer, account: Account) -> bool:
+    """Put back what the ledger refused, while the row is still as it was read; say whether it is."""
+    status = row.status if row.status == DEACTIVATED and account.status == SUSPENDED else None
+    values: dict[str, Any] = {
+        "in_step": 1,
+        "credit_limit_minor": account.credit_limit_minor,
+        "level_id": account.level_id,
+        "status": status or (ACTIVE if account.status == OPEN else SUSPENDED),
+        "revision": row.revision + 1,
+    }
     settling = sa.update(Customer).where(Customer.id == row.id, Customer.revision == row.revision).values(**values)
     return session.execute(settling).rowcount == 1  # type: ignore[attr-defined, no-any-return]
