@@ -126,13 +126,18 @@ def test_a_dry_run_records_nothing(ledger: Client, place: Place) -> None:
     assert ledger.balance(place.customer_id).available == before.available
 
 
-def test_a_recharge_is_reversed_once_and_an_order_in_execution_cancelled_by_its_executor(ledger: Client) -> None:
+def test_a_recharge_is_reversed_once_and_an_order_in_execution_cancelled_by_its_executor(
+    ledger: Client, place: Place
+) -> None:
     customer_id = ledger.customers.create(name="y")["id"]
     recharged = ledger.recharge(customer_id, "10.00")
     placed = ledger.place_order("hello", 10, customer_id=customer_id)
     assert placed.order is not None
+    order_id = placed.order.id
+    # In the moment in which the agent takes it an order is no longer placed, and not yet the executor's to give up.
+    place.service.wait_until(lambda: ledger.order(order_id).status == "executing")
 
-    cancelled = ledger.cancel(placed.order.id, reason="changed my mind")
+    cancelled = ledger.cancel(order_id, reason="changed my mind")
     back = ledger.reverse(recharged.position, "typing error")
 
     assert cancelled.order is not None and cancelled.order.status == "cancelled"
