@@ -158,6 +158,11 @@ class Cluster:
                 for (name, _), each in zip(self._nodes, self._standings, strict=True)
             ]
 
+    def is_split(self) -> bool:
+        """Say whether several nodes take writes that no engine keeps in step: then none is written to."""
+        with self._changed:
+            return len(groups_of(self._standings)) > 1
+
     def _settled(self) -> int | None:
         """Return the node to write to, waiting a little for the first looks, or for a node to become fit."""
         with self._changed:
@@ -186,8 +191,7 @@ class Cluster:
     def _report(self, before: int | None) -> None:
         names = [name for name, _ in self._nodes]
         now = None if self._current is None else names[self._current]
-        is_split = len(groups_of(self._standings)) > 1
-        if is_split:
+        if self.is_split():
             _log.error("database-nodes-split", problem="several servers take writes that are no cluster", nodes=names)
         elif before is not None or now is None:
             _log.warning("database-node-changed", before=None if before is None else names[before], now=now)

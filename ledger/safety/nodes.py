@@ -15,8 +15,7 @@ from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding
 def findings_of_nodes(cluster: Cluster) -> Iterator[Finding]:
     """Yield a finding for each node, and one when several take writes that no engine keeps in step."""
     looks = cluster.looks()
-    groups = {look.group for _, look in looks if look is not None and look.fitness is not Fitness.UNFIT}
-    if len(groups) > 1:
+    if cluster.is_split():
         mend = "make all but the right one read-only: SET GLOBAL read_only=1, there and in its configuration"
         yield finding("nodes", BAD, "several take writes and are no cluster; nothing is written to any", mend)
     for name, look in looks:
