@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,29 +28,44 @@ class Draining:
     """Whether this process drains, and since when. Thread-safe."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self._since_s = 0.0
+        # No lock: a signal's handler sets it, at any moment.
+        self._since_s: float | None = None
 
     @property
     def is_on(self) -> bool:
         """Whether it drains."""
-        return self._event.is_set()
+        return self._since_s is not None
 
     @property
     def for_s(self) -> float:
         """How long it has been draining, in seconds; 0 when it is not."""
-        return time.monotonic() - self._since_s if self.is_on else 0.0
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
     def begin(self) -> None:
         """Drain from now on."""
         if not self.is_on:
             self._since_s = time.monotonic()
-            self._event.set()
 
     def begin_when_told(self) -> None:
-        """Drain once the server says so; in a thread beside the main one, which no signal reaches, never."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(TELL, lambda *_: self.begin())
+        """Drain once the server says so. In a thread beside the main one, which no signal reaches, never.
+
+        The system gives a signal to any thread of the process, and Python notes it for the main one without waking it.
+        A server's main thread sleeps until its end: so the notes go to a thread that is awake for them.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.signal(TELL, lambda *_: self.begin())
+        notes, written = socket.socketpair()
+        written.setblocking(False)
+        signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)
+        threading.Thread(target=self._listen, args=(notes,), name="signals", daemon=True).start()
+
+    def _listen(self, notes: socket.socket) -> None:
+        while number := notes.recv(1):
+            self.begin()
+            if number[0] != TELL:
+                # Told to end. Its handler runs as soon as the main thread wakes, for whatever signal of its own.
+                signal.pthread_kill(cast(int, threading.main_thread().ident), TELL)
 
     def parting(self) -> bytes:
         """Return the last piece of an event stream that ends because of it."""

@@ -28,6 +28,7 @@ from orderledger.embedded import EmbeddedRedis, EmbeddedRedisUnavailable
 from orderledger.surroundings import migrate, prepare, uses_embedded_redis
 from projections.wake import AGENT, PROJECTIONS, WEBHOOKS
 from workers.settings import WorkerSettings
+from workers.stopping import Stop
 from workers.supervisor import Child, run_supervisor
 
 READY_S_MAX = 60.0
@@ -68,7 +69,7 @@ def up(
         stack.callback(check.end)
         address = f"http://{_shown(settings.host)}:{completed[PREFIX + 'PORT']}"
         access = demo.fill(completed, say) if with_demo else None
-        stop = threading.Event()
+        stop = Stop()
         threading.Thread(target=_announce, args=(address, access, stop, say), daemon=True).start()
         code = run_supervisor(
             _children(completed),
@@ -117,7 +118,7 @@ def _children(completed: Mapping[str, str]) -> list[Child]:
     ]
 
 
-def _announce(address: str, access: demo.Access | None, stop: threading.Event, say: Say) -> None:
+def _announce(address: str, access: demo.Access | None, stop: Stop, say: Say) -> None:
     ends_at_s = time.monotonic() + READY_S_MAX
     while not stop.wait(LOOK_INTERVAL_S):
         if _answers(f"{address}/healthz"):

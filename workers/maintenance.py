@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +9,7 @@ from ledger.directory import deliveries
 from ledger.directory.customers import reconcile
 from projections.sweep import sweep as sweep_projections
 from workers.process import Process
+from workers.stopping import Stop
 from workers.sweeper import Part, claims_part, orders_part, sweep, webhooks_part
 
 RECONCILED_CUSTOMERS_MAX = 2_000
@@ -17,13 +17,12 @@ RECONCILED_CUSTOMERS_MAX = 2_000
 
 
 def run_maintenance(
-    environment: Mapping[str, str], *, more_parts: Sequence[Part] = (), stop: threading.Event | None = None
+    environment: Mapping[str, str], *, more_parts: Sequence[Part] = (), stop: Stop | None = None
 ) -> int:
     """Sweep until SIGTERM, SIGINT or `stop`; `more_parts` are looked after too. Signals only in the main thread."""
-    stop = stop or threading.Event()
+    stop = stop or Stop()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop.on_signals()
     process = Process(environment)
     try:
         sweep([*parts_of(process), *more_parts], stop)

@@ -6,11 +6,8 @@ RQ: time belongs to the sweeper, which reads the database. The worker listens to
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import redis
@@ -21,11 +18,15 @@ from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from projections.redis_clients import client_for
+from workers.stopping import Stop
 
 WORKER_TTL_S = 45
-"""How long Redis remembers a worker that says nothing; it speaks whenever its wait for a job (15 s less) ends."""
+"""How long Redis remembers a worker that says nothing; it speaks whenever its wait for a job ends."""
+JOB_WAIT_S = 5
+"""How long a worker waits for a job before it looks again whether to stop."""
 MAINTENANCE_INTERVAL_S = 30
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_RETRIES_MAX = 3
@@ -38,9 +39,29 @@ _log = structlog.get_logger(__name__)
 
 
 class WakeUpWorker(SimpleWorker):
-    """A SimpleWorker that comes back soon after Redis does, and whom nobody can command through Redis."""
+    """A SimpleWorker that comes back soon after Redis does, and whom nobody can command through Redis.
+
+    RQ stops a worker by an exception that the signal's handler raises wherever the worker is just then. Told before the
+    worker works, or swallowed by whoever catches everything, it would be lost; so the worker also remembers, and looks.
+    """
 
     max_connection_wait_time = RECONNECT_PAUSE_S_MAX
+    dequeue_timeout = JOB_WAIT_S
+
+    def __init__(self, queues: list[str], *, stop: Stop, **more: Any) -> None:
+        super().__init__(queues, **more)
+        self._stop = stop
+
+    def request_stop(self, signum: int, frame: Any) -> None:
+        """Remember it first."""
+        self._stop.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, *arguments: Any, **more: Any) -> None:
+        """Tell Redis that the worker lives, unless it is to stop. Raises StopRequested between two jobs."""
+        if self._stop.is_set() and self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
+        super().heartbeat(*arguments, **more)
 
     def subscribe(self) -> None:
         """Listen to no commands."""
@@ -74,15 +95,14 @@ def serve(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> Non
 
     Must be called in the main thread: RQ's limit on a job's time is a signal.
     """
-    stop = threading.Event()
+    stop = Stop()
     pause_s = RECONNECT_PAUSE_S_MIN
     with suppress(StopRequested):
         while not stop.is_set():
-            _stop_on_signals(stop)
+            stop.on_signals()
             began_s = time.monotonic()
-            if _work(queue_name, connection, job_class):
-                return
-            _stop_on_signals(stop)
+            _work(queue_name, connection, job_class, stop)
+            stop.on_signals()
             # RQ gave up, most likely on a Redis that went away.
             pause_s = (
                 RECONNECT_PAUSE_S_MIN
@@ -92,12 +112,12 @@ def serve(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> Non
             stop.wait(pause_s)
 
 
-def _work(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> bool:
-    """Work until RQ stops; say whether it was told to."""
-    worker: Any = None
+def _work(queue_name: str, connection: redis.Redis, job_class: type[Job], stop: Stop) -> None:
+    """Work until told to stop, or RQ gives up."""
     try:
         worker = WakeUpWorker(
             [queue_name],
+            stop=stop,
             connection=connection,
             job_class=job_class,
             serializer=JSONSerializer,
@@ -108,15 +128,3 @@ def _work(queue_name: str, connection: redis.Redis, job_class: type[Job]) -> boo
         worker.work(logging_level="WARNING", with_scheduler=False)
     except redis.RedisError as error:
         _log.warning("queue-unreachable", queue=queue_name, error=type(error).__name__)
-    # The date is set first thing when a signal comes, whether or not a job ran then.
-    return worker is not None and worker._shutdown_requested_date is not None
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """Handle signals while no worker does; RQ installs its own when it starts to work."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)

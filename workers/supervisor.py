@@ -20,6 +20,8 @@ from pathlib import Path
 
 import structlog
 
+from workers.stopping import SIGNALS, Stop
+
 RESTART_PAUSE_S_MIN, RESTART_PAUSE_S_MAX = 0.2, 10.0
 """Bounds of the pause before a child is started again, doubled each time it ends early, with jitter."""
 SETTLED_S = 30.0
@@ -55,14 +57,14 @@ def run_supervisor(
     *,
     environment: Mapping[str, str],
     stop_timeout_s: float,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     started: Callable[[Child, int], object] | None = None,
 ) -> int:
     """Run the children until SIGTERM, SIGINT or `stop`; return 0 when all then ended in time, else 1.
 
     Signals are handled only when called in the main thread. `started` is told each child's process id.
     """
-    stop = stop or threading.Event()
+    stop = stop or Stop()
     places = [_Place(child) for child in children]
     with _stopping_on_signals(stop):
         try:
@@ -121,11 +123,12 @@ def _stop(places: Sequence[_Place], stop_timeout_s: float) -> bool:
 
 
 @contextmanager
-def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+def _stopping_on_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    stop.on_signals()
     try:
         yield
     finally:

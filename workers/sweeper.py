@@ -7,7 +7,6 @@ others do not notice. Every part may run at the same time in several processes.
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ledger import log
 from ledger.clock import now_us
 from workers import claims
 from workers.figures import PART_FAILED, PART_S
+from workers.stopping import Stop
 from workers.webhooks import subscriptions
 
 ENDED_CLAIMS_MAX = 500
@@ -38,7 +38,7 @@ class Part:
     run: Callable[[], object]
 
 
-def sweep(parts: Sequence[Part], stop: threading.Event) -> None:
+def sweep(parts: Sequence[Part], stop: Stop) -> None:
     """Run the parts at their intervals until `stop`."""
     due_at_s = dict.fromkeys((part.name for part in parts), 0.0)
     failing: set[str] = set()

@@ -34,6 +34,23 @@ from workers.rq_worker import open_worker_redis, serve
 serve("wake-ups", open_worker_redis(sys.argv[1]), Job)
 """
 
+SWALLOWING_PROGRAM = """
+import os, signal, sys
+from rq.job import Job
+from workers.rq_worker import open_worker_redis, serve
+client = open_worker_redis(sys.argv[1])
+execute = client.execute_command
+def execute_command(*command, **options):
+    if command[0] == sys.argv[2]:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:
+            pass
+    return execute(*command, **options)
+client.execute_command = execute_command
+serve("wake-ups", client, Job)
+"""
+
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
     ends_at_s = time.monotonic() + timeout_s
@@ -42,10 +59,10 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def start(folder: Path, url: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, url: str, *arguments: str, program: str = PROGRAM) -> subprocess.Popen[bytes]:
     (folder / "wake_up_jobs.py").write_text(JOBS)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}"}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, url], env=environment)
+    return subprocess.Popen([sys.executable, "-c", program, url, *arguments], env=environment)
 
 
 def enqueue(url: str, function: str, path: Path) -> None:
@@ -121,3 +138,13 @@ def test_a_worker_starts_and_stops_while_redis_is_down(tmp_path: Path, own_redis
     worker.send_signal(signal.SIGTERM)
 
     assert worker.wait(10) == 0
+
+
+@pytest.mark.parametrize("command", ["EXISTS", "BLMOVE"])
+def test_a_worker_stops_although_the_exception_of_the_signal_was_lost(
+    tmp_path: Path, redis_url: str, command: str
+) -> None:
+    """Before the worker works (it is being registered), and in code that catches everything (it begins to wait)."""
+    worker = start(tmp_path, redis_url, command, program=SWALLOWING_PROGRAM)
+
+    assert worker.wait(12) == 0

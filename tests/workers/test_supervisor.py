@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.stopping import Stop
 from workers.supervisor import Child, run_supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ class Supervised:
 
     def __init__(self, children: list[Child], folder: Path, stop_timeout_s: float = 5.0) -> None:
         self.pids: list[int] = []
-        self.stop = threading.Event()
+        self.stop = Stop()
         self.exit_code: int | None = None
 
         def run() -> None:

@@ -11,12 +11,13 @@ from agent_office import Office
 from ledger.clock import now_us
 from ledger.schema import claims as claims_table
 from workers import claims
+from workers.stopping import Stop
 from workers.sweeper import Part, claims_part, orders_part, sweep
 
 
 def test_a_part_that_fails_stops_neither_the_others_nor_itself() -> None:
     runs: list[str] = []
-    stop = threading.Event()
+    stop = Stop()
 
     def fail() -> None:
         runs.append("failing")
@@ -35,7 +36,7 @@ def test_a_part_that_fails_stops_neither_the_others_nor_itself() -> None:
 
 def test_parts_keep_their_own_intervals() -> None:
     runs: list[str] = []
-    stop = threading.Event()
+    stop = Stop()
     threading.Timer(0.5, stop.set).start()
 
     sweep(
@@ -111,7 +112,7 @@ def test_claims_of_ended_orders_go_in_bounded_batches(office: Office) -> None:
 
 
 def test_a_sweep_ends_soon_after_it_is_told_to() -> None:
-    stop = threading.Event()
+    stop = Stop()
     thread = threading.Thread(target=sweep, args=([Part(name="idle", interval_s=60.0, run=lambda: None)], stop))
     thread.start()
     time.sleep(0.05)
