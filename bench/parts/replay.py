@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bench.audit import AuditCell
+from bench.audit import LONGEST, AuditCell
 
 SIZES = (10_000, 100_000, 1_000_000)
-LONGEST = 10_000_000
 
 
 def cells() -> list[AuditCell]:
