@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from api.metrics import CONTENT_TYPE
 from api.routing import PUBLIC, Answer, Call, Routes
 from api.shapes import HealthAnswer, ReadinessAnswer
-from ledger import log, migrate, schema
+from ledger import log, revisions, schema
 from ledger.database import are_split
 from ledger.errors import ReadUnavailable, UnsafeServer
 from ledger.reading import read
@@ -73,7 +73,7 @@ def _database(call: Call) -> tuple[dict[str, Any], int | None]:
         if connection.dialect.name != "sqlite":
             ensure_kept(lambda query: connection.execute(sa.text(query)).all(), accepted)
         # A newer schema that says it works with this code is a release that is under way.
-        return log.head(connection).position, migrate.fits(connection, "log", call.services.wanted_schema)
+        return log.head(connection).position, revisions.fits(connection, "log", call.services.wanted_schema)
 
     try:
         position, fits = read(call.services.engine, look)
@@ -93,10 +93,10 @@ def _database(call: Call) -> tuple[dict[str, Any], int | None]:
 def _directory(call: Call) -> dict[str, Any]:
     # Commands of those who are known go on without it.
     try:
-        revision = read(call.services.directory.engine, lambda connection: migrate.current(connection, "directory"))
+        revision = read(call.services.directory.engine, lambda connection: revisions.current(connection, "directory"))
     except ReadUnavailable:
         return {"ok": False, "problem": "the directory's database cannot be reached"}
-    if revision != migrate.head("directory"):
+    if revision != revisions.head("directory"):
         return {"ok": False, "problem": "the schema is not the current one: run orderledger db upgrade"}
     return {"ok": True}
 

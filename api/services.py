@@ -28,7 +28,7 @@ from api.settings import ApiSettings
 from api.sms.codes import Codes
 from api.sms.providers import provider_of
 from api.sms.settings import SmsSettings
-from ledger import migrate
+from ledger import revisions
 from ledger.append import Ledger
 from ledger.commands import ProductTerms
 from ledger.database import are_split, database_url, directory_url, open_engine
@@ -109,7 +109,7 @@ class Services:
         self.sms_settings = SmsSettings.from_environment(environment)
         provider = provider_of(self.sms_settings)
         self.codes = Codes(self.redis, self.limits, provider, self.sms_settings, self.cursor_key)
-        self.wanted_schema = migrate.head("log")
+        self.wanted_schema = revisions.head("log")
         self.metrics = Metrics()
         self.workbooks = threading.BoundedSemaphore(WORKBOOKS_MAX)
         self.replays = threading.BoundedSemaphore(REPLAYS_MAX)

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import IO
 
-import xlsxwriter
-
 from ledger.csv_lines import Row
 
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -34,6 +32,9 @@ def _write(
     numbers: Mapping[str, str],
     times: Sequence[str],
 ) -> None:
+    # Few processes ever write a workbook, and it takes long to import.
+    import xlsxwriter
+
     options = {
         "constant_memory": True,
         "strings_to_formulas": False,

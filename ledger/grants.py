@@ -10,7 +10,7 @@ import re
 
 from ledger import schema
 from ledger.directory.models import Base
-from ledger.migrate import version_table
+from ledger.revisions import version_table
 from ledger.upgrading import TABLE
 
 APPEND_ONLY = ("events", "outcomes", "reversals", "tree_hashes", "checkpoints", "verifications")

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from ledger.database import open_engine
 from ledger.errors import LedgerError
+from ledger.revisions import HISTORIES, MIGRATIONS, current, head, version_table
 from ledger.settings import LedgerSettings
-from ledger.upgrading import WAIT_S_MAX, Say, careful, make_table, say_works_with, upgrading, works_with
+from ledger.upgrading import WAIT_S_MAX, Say, careful, make_table, say_works_with, upgrading
 
-HISTORIES = ("log", "directory")
 MIGRATING = LedgerSettings(statement_timeout_s=600)
 """Changing a long table takes its time."""
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -74,15 +70,6 @@ def upgrade(
             engine.dispose()
 
 
-def fits(connection: sa.Connection, history: str, wanted: str | None) -> bool:
-    """Say whether code that wants this revision works with the database: it is at it, or newer and says so."""
-    at = current(connection, history)
-    if at == wanted or at is None or wanted is None:
-        return at == wanted
-    oldest = works_with(connection, history, at) if at > wanted else None
-    return oldest is not None and oldest <= wanted
-
-
 def _upgrade(engine: sa.Engine, history: str) -> None:
     with engine.connect() as connection:
         config = _config(history)
@@ -99,31 +86,8 @@ def _oldest_code(history: str, before: str | None) -> str | None:
     return max((getattr(each.module, "WORKS_WITH", each.revision) for each in since), default=newest)
 
 
-def current(connection: sa.Connection, history: str) -> str | None:
-    """Return the revision that the database is at, None when it is empty."""
-    context = MigrationContext.configure(connection, opts={"version_table": version_table(history)})
-    return context.get_current_revision()
-
-
-@cache
-def head(history: str) -> str | None:
-    """Return the revision that the code wants."""
-    return ScriptDirectory.from_config(_config(history)).get_current_head()
-
-
-def is_known(history: str, revision: str) -> bool:
-    """Say whether the code has a migration to this revision."""
-    known = ScriptDirectory.from_config(_config(history)).walk_revisions()
-    return any(each.revision == revision for each in known)
-
-
-def version_table(history: str) -> str:
-    """Return the name of the table that keeps a history's revision."""
-    return f"schema_version_{history}"
-
-
 def _config(history: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS / history).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS / history).replace("%", "%%"))
     config.attributes["version_table"] = version_table(history)
     return config

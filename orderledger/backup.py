@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger import log, migrate, schema
+from ledger import log, revisions, schema
 from ledger.clock import now_us, rfc3339
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory import webhooks
@@ -55,9 +55,9 @@ def backup(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
         with _snapshot(engines["log"]) as log_connection, _snapshot(engines["directory"]) as directory_connection:
             connections = {"log": log_connection, "directory": directory_connection}
             position = log.head(log_connection).position
-            revisions = {name: migrate.current(connection, name) for name, connection in connections.items()}
+            schemas = {name: revisions.current(connection, name) for name, connection in connections.items()}
             sealed = latest(log_connection)
-            header = {"format": FORMAT, "position": position, "at": rfc3339(now_us()), "schemas": revisions}
+            header = {"format": FORMAT, "position": position, "at": rfc3339(now_us()), "schemas": schemas}
             # The newest checkpoint for who wants to see, without restoring, what the copy can be held against.
             _write(out, header | {"checkpoint": None if sealed is None else sealed.note})
             for history, metadata in HISTORIES.items():
@@ -159,7 +159,7 @@ def _checked(file: Path) -> tuple[dict[str, Any], int]:
 def _ensure_fit(engines: Mapping[str, sa.Engine], header: Mapping[str, Any]) -> None:
     for history, engine in engines.items():
         with engine.connect() as connection:
-            revision = migrate.current(connection, history)
+            revision = revisions.current(connection, history)
             if revision != header["schemas"][history]:
                 problem = (
                     f"the {history} is at schema {revision or 'nothing'}, the backup at {header['schemas'][history]}"

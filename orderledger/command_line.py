@@ -141,7 +141,7 @@ def db_group() -> None:
 @click.option("--only", type=click.Choice(["log", "directory"]), help="Of two databases, bring up this one alone.")
 def db_upgrade(only: str | None) -> None:
     """Bring the log's and the directory's tables to the current schema."""
-    from ledger.migrate import HISTORIES, head
+    from ledger.revisions import HISTORIES, head
     from orderledger.surroundings import migrate, prepare
 
     migrate(prepare(os.environ), only=only, say=_say)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from ledger.database import node_urls
 from ledger.errors import LedgerError, ReadUnavailable
 from ledger.grants import directory_grants, grants, log_grants
-from ledger.migrate import current, head
 from ledger.reading import read
+from ledger.revisions import current, head
 from ledger.settings import PREFIX
 from orderledger.opening import opened_directory, opened_engine
 

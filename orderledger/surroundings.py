@@ -111,7 +111,8 @@ def migrate(
     completed: Mapping[str, str], *, only: str | None = None, say: Callable[[str], None] = lambda _: None
 ) -> None:
     """Bring the configured databases, or only the log's or the directory's, to the current schema. Raises NotMigrated."""
-    from ledger.migrate import HISTORIES, upgrade
+    from ledger.migrate import upgrade
+    from ledger.revisions import HISTORIES
 
     histories = HISTORIES if only is None else (only,)
     upgrade(

@@ -12,7 +12,6 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from ledger.directory.names import folded
 
@@ -70,4 +69,7 @@ def _nobody() -> str:
 
 @cache
 def _common() -> frozenset[str]:
+    # Long lists: few processes are ever given a new password.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
     return frozenset(map(folded, FREQUENCY_LISTS["passwords"]))

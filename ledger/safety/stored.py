@@ -8,8 +8,8 @@ from functools import partial
 import sqlalchemy as sa
 
 from ledger.clock import now_us, rfc3339
-from ledger.migrate import current, fits, head, is_known
 from ledger.reading import read
+from ledger.revisions import current, fits, head, known
 from ledger.safety.checks import BAD, GOOD, WARNING, Finding, finding
 from ledger.safety.server import CLOCK_US_MAX
 from ledger.schema import log_head, metadata
@@ -25,7 +25,7 @@ def findings_of_schema(engines: Mapping[str, sa.Engine]) -> Iterator[Finding]:
             yield finding("schema", GOOD, f"{history} is at revision {at}")
         elif read(engine, partial(fits, history=history, wanted=head(history))):
             yield finding("schema", GOOD, f"{history} is at revision {at}, newer than this version, and works with it")
-        elif at is None or is_known(history, at):
+        elif at is None or at in known(history):
             yield finding("schema", BAD, f"{history} is at revision {at or 'none'}", "orderledger db upgrade")
         else:
             mend = "start the version of orderledger that made it, or a newer one"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
-from ledger import migrate
+from ledger import migrate, revisions
 from ledger.append import Ledger
 from ledger.commands import Deduct
 from ledger.database import open_engine
@@ -43,6 +44,22 @@ def earlier_engine(database_url: str) -> sa.Engine:
 
 def deduction() -> Deduct:
     return Deduct(account_id="cus_1", amount_minor=5, currency="CNY")
+
+
+@pytest.mark.parametrize("history", revisions.HISTORIES)
+def test_the_code_knows_its_migrations_without_what_runs_them(history: str, database_url: str) -> None:
+    scripts = ScriptDirectory.from_config(migrate._config(history))
+    assert [each.revision for each in scripts.walk_revisions()] == [*reversed(revisions.known(history))]
+    assert scripts.get_current_head() == revisions.head(history)
+    engine = open_engine(database_url, LedgerSettings())
+    with engine.connect() as connection:
+        assert revisions.current(connection, history) is None
+
+    migrate.upgrade(database_url)
+
+    with engine.connect() as connection:
+        assert revisions.current(connection, history) == revisions.head(history)
+    engine.dispose()
 
 
 def test_outcomes_survive_their_migration_and_stay_append_only(earlier_engine: sa.Engine) -> None:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from ledger import migrate
 from ledger.append import Ledger
 from ledger.database import open_engine
-from ledger.migrate import fits, upgrade
+from ledger.migrate import upgrade
+from ledger.revisions import fits, head
 from ledger.settings import LedgerSettings
 from ledger.upgrading import LOCK_WAIT_S, TableInUse, UpgradeRunning, careful, say_works_with, upgrading
 from servers import PrivateMariaDB
@@ -131,7 +132,7 @@ def definition(mariadb: PrivateMariaDB, table: str, database: str | None) -> lis
 
 
 def test_code_of_before_works_with_a_newer_schema_that_says_so(engine: sa.Engine) -> None:
-    wanted = migrate.head("log")
+    wanted = head("log")
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE schema_version_log SET version_num = 'log_9999'")
     with engine.connect() as connection:

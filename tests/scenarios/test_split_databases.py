@@ -19,7 +19,8 @@ from api.application import close, create_app
 from browser import Browser
 from directory_front import Front
 from ledger.directory.customers import reconcile
-from ledger.migrate import head, upgrade
+from ledger.migrate import upgrade
+from ledger.revisions import head
 from orderledger.command_line import group
 from servers import PrivateMariaDB, PrivateRedis
 from submissions import prove

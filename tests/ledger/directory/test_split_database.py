@@ -6,7 +6,8 @@ from ledger.database import open_engine
 from ledger.directory import customers, levels
 from ledger.directory.customers import Asker
 from ledger.directory.directory import Directory
-from ledger.migrate import current, head, upgrade
+from ledger.migrate import upgrade
+from ledger.revisions import current, head
 from ledger.settings import LedgerSettings
 from submissions import prove, submission
 
