@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TELL = signal.SIGUSR2
 """What a server sends its workers when it begins to drain."""
+NOBODY = -1
+"""What the file for the notes is when there is none."""
 RETRY_MS_MIN, RETRY_MS_MAX = 200, 1_500
 """When the readers of a stream that ends are to come again: not all at once."""
 
@@ -57,7 +59,12 @@ class Draining:
         signal.signal(TELL, lambda *_: self.begin())
         notes, written = socket.socketpair()
         written.setblocking(False)
-        signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)
+        others = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+        if others != NOBODY:
+            # The server is awake for them by itself.
+            signal.set_wakeup_fd(others)
+            return
+        written.detach()
         threading.Thread(target=self._listen, args=(notes,), name="signals", daemon=True).start()
 
     def _listen(self, notes: socket.socket) -> None:
