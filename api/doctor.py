@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from api.safe_settings import findings_of_settings, processes_of
 from ledger.database import are_split, opened_cluster, url_of
-from ledger.directory.webhook_standing import webhook_standing
 from ledger.errors import LedgerError
 from ledger.proofs.sealing import sealing_lag
 from ledger.reading import read
@@ -144,6 +143,9 @@ def _sealing(engine: sa.Engine) -> Iterator[Finding]:
 
 
 def _webhooks(log: sa.Engine, directory: sa.Engine) -> Iterator[Finding]:
+    # Starts ask for everything but this, and it takes a quarter of their imports.
+    from ledger.directory.webhook_standing import webhook_standing
+
     found = webhook_standing(directory, log)
     if found.disabled or found.failing:
         mend = "see its deliveries on the page of webhooks, mend the receiver, and enable it"

@@ -14,7 +14,7 @@ from orderledger.verifying import Verifier
 from projections.redis_clients import open_redis
 from projections.settings import ProjectionSettings
 from workers.maintenance import run_maintenance
-from workers.process import reporting
+from workers.reporting import reporting
 from workers.settings import WorkerSettings
 from workers.sweeper import Part
 

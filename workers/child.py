@@ -9,19 +9,18 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from importlib import import_module
 
 from ledger.logs import configure_logs
 from ledger.settings import LedgerSettings, read_settings
 from ledger.tracing import configure_tracing
-from projections.jobs import WakeUpJob, queue_name
+from projections.jobs import DRAIN, WakeUpJob, queue_name
 from projections.settings import ProjectionSettings
 from projections.wake import AGENT, WEBHOOKS
-from workers.agent import install
 from workers.orphans import end_with_parent
-from workers.process import PROJECTIONS, Process, reporting
+from workers.reporting import PROJECTIONS, reporting
 from workers.rq_worker import open_worker_redis, serve
 from workers.settings import WorkerSettings
-from workers.webhooks import job
 
 
 def main(arguments: list[str]) -> int:
@@ -33,22 +32,29 @@ def main(arguments: list[str]) -> int:
     configure_tracing(os.environ, role=role)
     end_with_parent(int(parent), grace_s=WorkerSettings.from_environment(os.environ).stop_timeout_s)
     with ExitStack() as closing:
-        if target == AGENT:
-            process = Process(os.environ)
-            closing.callback(process.close)
-            agent = process.agent()
-            closing.callback(agent.close)
-            install(agent)
-        elif target == WEBHOOKS:
-            process = Process(os.environ)
-            closing.callback(process.close)
-            courier = process.webhooks()
-            closing.callback(courier.close)
-            job.install(courier)
+        if target in (AGENT, WEBHOOKS):
+            _install(target, closing)
+        else:
+            # Now, not while the first event waits for it.
+            import_module(DRAIN.rpartition(".")[0])
         settings = ProjectionSettings.from_environment(os.environ)
         closing.enter_context(reporting(settings, role))
         serve(queue_name(target), open_worker_redis(settings.queue_redis_url), WakeUpJob)
     return 0
+
+
+def _install(target: str, closing: ExitStack) -> None:
+    """Let the process's jobs find what they run."""
+    # Who keeps a read model needs none of it, and it takes a third of a start.
+    from workers import agent
+    from workers.process import Process
+    from workers.webhooks import job
+
+    process = Process(os.environ)
+    closing.callback(process.close)
+    running = process.agent() if target == AGENT else process.webhooks()
+    closing.callback(running.close)
+    (agent if target == AGENT else job).install(running)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from ledger.append import Ledger
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory import products
 from ledger.directory.directory import Directory
-from ledger.figures import REGISTRY, watch_pool
+from ledger.figures import watch_pool
 from ledger.settings import LedgerSettings, read_settings
 from ledger.webhooks.settings import WebhookSettings
 from projections.redis_clients import open_redis
-from projections.reporting import Reporter, Who
 from projections.settings import ProjectionSettings
 from projections.wake import AGENT, WEBHOOKS, Waker, clear_flag, wake
 from workers.agent import Agent
@@ -21,24 +19,6 @@ from workers.runner import Runner
 from workers.settings import WorkerSettings
 from workers.webhooks.courier import Courier
 from workers.webhooks.job import gather
-
-PROJECTIONS = "projections"
-"""The role of the processes that keep read models; others have the name of their queue."""
-
-
-@contextmanager
-def reporting(settings: ProjectionSettings, role: str) -> Iterator[None]:
-    """Let this process's figures be seen at /metrics while it runs."""
-    if settings.metrics_interval_s == 0:
-        yield
-        return
-    client = open_redis(settings.redis_url, timeout_s=settings.redis_timeout_s)
-    reporter = Reporter(client, Who.of_this_process(role), [REGISTRY], settings.metrics_interval_s)
-    try:
-        yield
-    finally:
-        reporter.close()
-        client.close()
 
 
 class Process:
