@@ -108,8 +108,14 @@ def _decide_atomic(
 ) -> list[Outcome | Stored] | None:
     """Return the answers when one of the entries is refused, for then all are; None when they may be decided."""
     refusals: dict[int, LedgerError] = {}
+    seen: dict[bytes, Entry] = {}
     trial = plan.state.copy()
     for index, entry in enumerate(entries):
+        earlier = seen.setdefault(entry.digest, entry)
+        if earlier is not entry:
+            if earlier.fingerprint != entry.fingerprint:
+                refusals[index] = IdempotencyKeyReused()
+            continue
         repeat = known.get(entry.digest)
         if repeat is not None:
             if _fingerprint(repeat) != entry.fingerprint:

@@ -149,6 +149,27 @@ def test_one_key_twice_in_a_batch_takes_effect_once(desk: Desk) -> None:
     assert prove(desk.engine) == 3
 
 
+def test_a_repeat_within_an_atomic_batch_needs_no_money_of_its_own(desk: Desk) -> None:
+    account_id = desk.open(recharged_minor=100)
+    twice = submission(deduction(account_id, 60), "k1")
+
+    first, repeat = desk.ledger.append_batch([twice, twice], atomic=True)
+
+    assert first.error is None and repeat.replayed
+    assert prove(desk.engine) == 3
+
+
+def test_one_key_for_two_contents_refuses_a_whole_atomic_batch(desk: Desk) -> None:
+    account_id = desk.open(recharged_minor=100)
+    wanted = [submission(deduction(account_id, 10), "k1"), submission(deduction(account_id, 20), "k1")]
+
+    first, other = desk.ledger.append_batch(wanted, atomic=True)
+
+    assert isinstance(first.error, errors.BatchRefused) and first.error.index == 1
+    assert isinstance(other.error, errors.IdempotencyKeyReused)
+    assert prove(desk.engine) == 2
+
+
 def test_a_large_batch_is_committed_in_slices_and_a_large_atomic_one_at_once(desk: Desk) -> None:
     account_id = desk.open(recharged_minor=10_000)
     wanted = [submission(deduction(account_id, 1)) for _ in range(2_500)]
