@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
 import shutil
 import signal
@@ -17,10 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import self_signed
 
 SHIPPED = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 START_S_MAX = 10.0
@@ -65,7 +60,7 @@ def program() -> str | None:
 def in_front_of(apis: Sequence[str]) -> Iterator[Nginx]:
     """Run it in front of two addresses, such as ``127.0.0.1:8000``."""
     directory = Path(tempfile.mkdtemp(prefix="nginx-"))
-    certificate, key = _certificate(directory)
+    certificate, key = self_signed(directory)
     http_port, https_port = _free_port(), _free_port()
     filled = string.Template(SHIPPED.read_text()).safe_substitute(
         API_ONE=apis[0],
@@ -91,31 +86,6 @@ def in_front_of(apis: Sequence[str]) -> Iterator[Nginx]:
         process.send_signal(signal.SIGTERM)
         process.wait(START_S_MAX)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _certificate(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = directory / "certificate.pem", directory / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate, private
 
 
 def _listens(port: int) -> bool:

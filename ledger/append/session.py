@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import sqlite3
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,8 +98,13 @@ class Session:
         socket, buffer = self._connection._sock, self._connection._rfile
         # Never by a time-out on the buffer: after one it would read no more.
         socket.settimeout(0)
-        is_buffered = len(buffer.peek(1)) > 0
-        socket.settimeout(self._settings.statement_timeout_s)
+        try:
+            is_buffered = len(buffer.peek(1)) > 0
+        except ssl.SSLWantReadError:
+            # What a plain socket says by an empty answer.
+            is_buffered = False
+        finally:
+            socket.settimeout(self._settings.statement_timeout_s)
         if is_buffered:
             return True
         # Not select(), which takes no descriptor above 1023: a busy server has more connections than that.
