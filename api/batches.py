@@ -13,11 +13,11 @@ from marshmallow import Schema
 from api import bodies, submissions
 from api.answering import origin
 from api.authentication import Principal, ensure_own, ensure_permitted
+from api.cancelling import leave_to_the_agent
 from api.directory.fields import StrictSchema, Token
 from api.encoding import encode_json
 from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
-from api.orders import request_cancellations
 from api.overlapping import overlapped
 from api.problems import problem
 from api.routing import POSITION, Answer, Call, Routes, load
@@ -26,7 +26,14 @@ from api.services import Services
 from api.shapes import BatchAnswer
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
-from ledger.errors import AccountNotFound, LedgerError, NothingRecorded, OrderNotFound, ReadUnavailable
+from ledger.errors import (
+    AccountNotFound,
+    IdempotencyKeyReused,
+    LedgerError,
+    NothingRecorded,
+    OrderNotFound,
+    ReadUnavailable,
+)
 from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
@@ -196,7 +203,7 @@ def _ensure_all_understood(items: Sequence[Item]) -> None:
 def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tuple[list[dict[str, Any]], int]:
     """Post what was understood, and return a result for each item in order, and the highest position."""
     dry_run = call.query["dry_run"]
-    waiting = set() if atomic or dry_run else _for_the_executor(call, items)
+    waiting = {} if atomic or dry_run else _for_the_executor(call, items)
     wanted = [item for item in items if isinstance(item, Submission) and id(item) not in waiting]
     ledger = call.services.ledger
     outcomes = iter(ledger.dry_run(wanted, atomic=atomic) if dry_run else ledger.append_batch(wanted, atomic=atomic))
@@ -206,7 +213,9 @@ def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tupl
         if isinstance(item, LedgerError):
             results.append(_problem(call, item, None))
         elif id(item) in waiting:
-            results.append({"status": 202, "idempotency_key": item.idempotency_key})
+            error = waiting[id(item)]
+            asked = {"status": 202, "idempotency_key": item.idempotency_key}
+            results.append(asked if error is None else _problem(call, error, item))
         else:
             outcome = next(outcomes)
             position = max(position, outcome.position)
@@ -214,23 +223,19 @@ def _results(call: Call, items: Sequence[Item], *, atomic: bool = False) -> tupl
     return results, position
 
 
-def _for_the_executor(call: Call, items: Sequence[Item]) -> set[int]:
+def _for_the_executor(call: Call, items: Sequence[Item]) -> dict[int, IdempotencyKeyReused | None]:
     """Leave cancellations of executing orders to the agent, and return which these are, by identity."""
-    wanted = [
-        (item.command.order_id, item)
+    wanted = {
+        id(item): item.command.order_id
         for item in items
         if isinstance(item, Submission) and isinstance(item.command, CancelOrder)
-    ]
+    }
     if not wanted:
-        return set()
-    order_ids = [order_id for order_id, _ in wanted]
-    found = read(call.services.engine, lambda connection: orders_by_id(connection, order_ids))
-    executing = [
-        (order_id, item) for order_id, item in wanted if order_id in found and found[order_id].status == EXECUTING
-    ]
-    if executing:
-        request_cancellations(call.services, executing)
-    return {id(item) for _, item in executing}
+        return {}
+    found = read(call.services.engine, lambda connection: orders_by_id(connection, list(wanted.values())))
+    executing = {order_id for order_id, order in found.items() if order.status == EXECUTING}
+    asked = [item for item in items if isinstance(item, Submission) and wanted.get(id(item)) in executing]
+    return leave_to_the_agent(call.services, asked) if asked else {}
 
 
 def _result(call: Call, item: Submission, outcome: Outcome, *, status: int) -> dict[str, Any]:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
-import redis
 import sqlalchemy as sa
 
 from api import submissions
 from api.answering import answer_command, answer_outcome, answer_read, origin
 from api.authentication import ensure_own
+from api.cancelling import leave_to_the_agent
 from api.errors import FieldError, InvalidFields
 from api.frames import event_json, order_json
 from api.freshness import read_past
 from api.routing import POSITION, Answer, Call, Routes
 from api.schemas import CancellationBody, DryRunQuery, OrderBody, ResolutionBody
-from api.services import Services
 from api.shapes import CancellationRequestedAnswer, CommandAnswer, WholeOrderAnswer
-from ledger import log, schema, state
-from ledger.clock import now_us
-from ledger.codec import canonical_json
-from ledger.errors import AccountNotFound, NothingRecorded, OrderNotFound
+from ledger import log, state
+from ledger.errors import AccountNotFound, OrderNotFound
 from ledger.orders import EXECUTING, Order
 from ledger.reading import read
-from ledger.submission import Outcome, Submission, key_digest
-from projections.wake import wake
+from ledger.submission import Outcome
 
 routes = Routes("orders")
 LOOK_INTERVAL_S = 0.05
@@ -85,7 +79,11 @@ def cancel_order(call: Call) -> Answer:
     order = order_of(call, call.path["order_id"])
     submission = submissions.cancellation(origin(call), call.idempotency_key, call.path["order_id"], call.body)
     if order is not None and order.status == EXECUTING and not call.query["dry_run"]:
-        return _ask_the_executor(call, order, submission)
+        left = leave_to_the_agent(call.services, [submission])
+        if (error := left.get(id(submission))) is not None:
+            raise error
+        if left:
+            return _answer_of_the_agent(call, order)
     return answer_command(call, submission)
 
 
@@ -127,27 +125,15 @@ def order_of(call: Call, order_id: str) -> Order | None:
     return order
 
 
-def _ask_the_executor(call: Call, order: Order, submission: Submission) -> Answer:
-    """Leave the request to the agent, wait a moment for what comes of it, and answer that or 202."""
-    stored = _stored(call)
-    if stored is None:
-        request_cancellations(call.services, [(order.order_id, submission)])
-        ends_at_s = time.monotonic() + call.services.settings.cancellation_wait_s
-        while stored is None and time.monotonic() < ends_at_s:
-            time.sleep(LOOK_INTERVAL_S)
-            stored = _stored(call)
+def _answer_of_the_agent(call: Call, order: Order) -> Answer:
+    """Wait a moment for what comes of a cancellation that was left to the agent, and answer that or 202."""
+    ends_at_s = time.monotonic() + call.services.settings.cancellation_wait_s
+    while time.monotonic() < ends_at_s:
+        stored = _stored(call)
         if stored is not None:
             # Decided during this very request: not a repeat.
-            stored = Outcome(
-                position=stored.position,
-                error=stored.error,
-                event=stored.event,
-                order=stored.order,
-                balance=stored.balance,
-                details=stored.details,
-            )
-    if stored is not None:
-        return answer_outcome(call, stored, status=201)
+            return answer_outcome(call, stored._replace(replayed=False), status=201)
+        time.sleep(LOOK_INTERVAL_S)
     body = {"status": "cancellation_requested", "order_id": order.order_id}
     location = f"/v1/commands/{call.idempotency_key}"
     return Answer(202, body, {"Location": location, POSITION: str(order.position)})
@@ -156,38 +142,3 @@ def _ask_the_executor(call: Call, order: Order, submission: Submission) -> Answe
 def _stored(call: Call) -> Outcome | None:
     actor, key = call.asker.id, call.idempotency_key
     return read(call.services.engine, lambda connection: state.stored_outcome(connection, actor, key))
-
-
-def request_cancellations(services: Services, wanted: Sequence[tuple[str, Submission]]) -> None:
-    """Ask the agent to have these executing orders cancelled; asking again under the same key changes nothing.
-
-    Raises NothingRecorded.
-    """
-    table = schema.cancellation_requests
-    rows = [_request_row(order_id, submission) for order_id, submission in wanted]
-    digests = [row["key_digest"] for row in rows]
-    try:
-        with services.engine.execution_options(write=True).begin() as connection:
-            asked = set(connection.scalars(sa.select(table.c.key_digest).where(table.c.key_digest.in_(digests))))
-            for row in rows:
-                if row["key_digest"] not in asked:
-                    connection.execute(sa.insert(table).values(**row))
-    except sa.exc.IntegrityError:
-        return  # The same request at the same moment was first.
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
-        raise NothingRecorded(reason="the database takes no writes") from error
-    with suppress(redis.RedisError):
-        # The agent finds the request without a wake-up, too, only later.
-        wake(services.queue_redis, "agent")
-
-
-def _request_row(order_id: str, submission: Submission) -> dict[str, Any]:
-    return {
-        "key_digest": key_digest(submission.actor, submission.idempotency_key),
-        "order_id": order_id,
-        "actor": submission.actor,
-        "idempotency_key": submission.idempotency_key.encode("utf-8"),
-        "correlation_id": submission.correlation_id,
-        "details": None if submission.details is None else canonical_json(dict(submission.details)),
-        "requested_at_us": now_us(),
-    }

@@ -1,0 +1,105 @@
+"""Cancellations of executing orders: left to the agent, which asks the executor and posts them under the asker's key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from api.services import Services
+from ledger.clock import now_us
+from ledger.codec import canonical_json
+from ledger.commands import CancelOrder
+from ledger.errors import IdempotencyKeyReused, NothingRecorded, OutcomeUnknown
+from ledger.schema import cancellation_requests as requests
+from ledger.schema import outcomes
+from ledger.submission import Submission, key_digest
+from projections.wake import AGENT, wake
+
+TRIES_MAX = 3
+
+
+def leave_to_the_agent(services: Services, wanted: Sequence[Submission]) -> dict[int, IdempotencyKeyReused | None]:
+    """Leave cancellations of executing orders to the agent, and return which were, by the submission's identity.
+
+    One whose key has an outcome is not among them: the ledger answers it. The value is the error of one whose key another
+    request waits under. Asking again changes nothing. Raises NothingRecorded, and OutcomeUnknown when a commit was not
+    answered.
+    """
+    is_in_doubt = False
+    for _ in range(TRIES_MAX):
+        is_committing = False
+        try:
+            with services.engine.execution_options(write=True).connect() as connection:
+                left, rows = _sorted_out(connection, wanted)
+                if rows:
+                    connection.execute(sa.insert(requests), rows)
+                    is_committing = True
+                    connection.commit()
+        except sa.exc.IntegrityError:
+            # Somebody else asked under one of the keys at the same moment: it is there now.
+            continue
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            is_in_doubt = is_in_doubt or is_committing
+            if is_committing:
+                continue
+            reason = "the database takes no writes"
+            raise OutcomeUnknown(reason=reason) if is_in_doubt else NothingRecorded(reason=reason) from error
+        with suppress(redis.RedisError):
+            # The agent finds the request without a wake-up, too, only later.
+            wake(services.queue_redis, AGENT)
+        return left
+    reason = "the database did not answer"
+    raise OutcomeUnknown(reason=reason) if is_in_doubt else NothingRecorded(reason=reason)
+
+
+def _sorted_out(
+    connection: sa.Connection, wanted: Sequence[Submission]
+) -> tuple[dict[int, IdempotencyKeyReused | None], list[dict[str, Any]]]:
+    """Return what is left to the agent, and the rows that are missing for it."""
+    digests = [key_digest(each.actor, each.idempotency_key) for each in wanted]
+    answered = set(
+        map(bytes, connection.scalars(sa.select(outcomes.c.key_digest).where(outcomes.c.key_digest.in_(digests))))
+    )
+    waiting = {
+        bytes(row["key_digest"]): _fingerprint(row)
+        for row in connection.execute(sa.select(requests).where(requests.c.key_digest.in_(digests))).mappings()
+    }
+    left: dict[int, IdempotencyKeyReused | None] = {}
+    rows: list[dict[str, Any]] = []
+    for digest, submission in zip(digests, wanted, strict=True):
+        if digest in answered:
+            continue
+        if digest not in waiting:
+            waiting[digest] = submission.fingerprint()
+            rows.append(_row(digest, submission))
+        left[id(submission)] = None if waiting[digest] == submission.fingerprint() else IdempotencyKeyReused()
+    return left, rows
+
+
+def _row(digest: bytes, submission: Submission) -> dict[str, Any]:
+    assert isinstance(submission.command, CancelOrder)
+    return {
+        "key_digest": digest,
+        "order_id": submission.command.order_id,
+        "actor": submission.actor,
+        "idempotency_key": submission.idempotency_key.encode("utf-8"),
+        "correlation_id": submission.correlation_id,
+        "details": None if submission.details is None else canonical_json(dict(submission.details)),
+        "requested_at_us": now_us(),
+    }
+
+
+def _fingerprint(row: Any) -> bytes:
+    asked = Submission(
+        command=CancelOrder(order_id=row["order_id"]),
+        actor=row["actor"],
+        idempotency_key=bytes(row["idempotency_key"]).decode("utf-8"),
+        correlation_id=row["correlation_id"],
+        details=None if row["details"] is None else json.loads(row["details"]),
+    )
+    return asked.fingerprint()

@@ -1,0 +1,139 @@
+"""Cancellations of executing orders are left to the agent: each once, under its own key, and none is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ledger.commands import CancelOrder, StartOrder
+from ledger.schema import cancellation_requests
+from submissions import submission
+from till import Till
+
+
+@pytest.fixture(autouse=True)
+def _soon(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(till.front.services, "settings", type(till.front.services.settings)(cancellation_wait_s=0.1))
+
+
+def executing(till: Till) -> str:
+    till.recharge("10.00")
+    order_id: str = till.place(10).json["order"]["id"]
+    till.front.services.ledger.append(submission(StartOrder(order_id=order_id, attempt=1, executor="test")))
+    return order_id
+
+
+def cancel(till: Till, order_id: str, key: str, **more: str) -> Any:
+    return till.post(f"orders/{order_id}/cancellation", more, key=key)
+
+
+def in_batch(till: Till, *wanted: tuple[str, str]) -> list[dict[str, Any]]:
+    commands = [{"type": "cancellation", "idempotency_key": key, "order_id": order_id} for order_id, key in wanted]
+    results: list[dict[str, Any]] = till.post("batches", {"commands": commands}).json["results"]
+    return results
+
+
+def asked(till: Till) -> set[str]:
+    with till.front.services.engine.connect() as connection:
+        return set(connection.scalars(sa.select(cancellation_requests.c.order_id)))
+
+
+def test_a_line_that_comes_twice_in_a_batch_loses_no_cancellation(till: Till) -> None:
+    one, other = executing(till), executing(till)
+
+    results = in_batch(till, (one, "k1"), (one, "k1"), (other, "k2"))
+
+    assert [each["status"] for each in results] == [202, 202, 202]
+    assert asked(till) == {one, other}
+
+
+def test_cancellations_of_two_who_share_a_key_at_the_same_moment_are_all_kept(till: Till) -> None:
+    orders = [executing(till) for _ in range(6)]
+    answers: list[list[dict[str, Any]]] = []
+
+    def post(order_id: str, number: int) -> None:
+        answers.append(in_batch(till, (orders[0], "shared"), (order_id, f"own {number}")))
+
+    threads = [threading.Thread(target=post, args=(each, number)) for number, each in enumerate(orders[1:])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {each["status"] for answer in answers for each in answer} == {202}
+    assert asked(till) == set(orders)
+
+
+def test_the_key_of_another_command_cancels_nothing(till: Till) -> None:
+    order_id = executing(till)
+    till.recharge("1.00", key="used")
+
+    alone = cancel(till, order_id, "used")
+    (within,) = in_batch(till, (order_id, "used"))
+
+    assert (alone.status_code, alone.json["code"]) == (422, "idempotency-key-reused")
+    assert within["problem"]["code"] == "idempotency-key-reused"
+    assert asked(till) == set()
+
+
+def test_the_key_of_a_cancellation_that_waits_cancels_no_other_order(till: Till) -> None:
+    one, other = executing(till), executing(till)
+    assert cancel(till, one, "waits").status_code == 202
+
+    alone = cancel(till, other, "waits")
+    other_reason = cancel(till, one, "waits", reason="late")
+    first, second, third = in_batch(till, (other, "waits"), (one, "twice"), (other, "twice"))
+
+    assert (alone.status_code, alone.json["code"]) == (422, "idempotency-key-reused")
+    assert other_reason.status_code == 422
+    assert [first["status"], second["status"], third["status"]] == [422, 202, 422]
+    assert asked(till) == {one}
+
+
+def test_what_was_answered_is_answered_again_and_the_executor_not_asked_again(till: Till) -> None:
+    order_id = executing(till)
+    assert in_batch(till, (order_id, "k1"))[0]["status"] == 202
+    # As the agent does when the executor says no.
+    with till.front.services.engine.execution_options(write=True).begin() as connection:
+        (actor,) = connection.scalars(sa.select(cancellation_requests.c.actor))
+        connection.execute(sa.delete(cancellation_requests))
+    till.front.services.ledger.append(submission(CancelOrder(order_id=order_id), "k1", actor=actor))
+
+    (within,) = in_batch(till, (order_id, "k1"))
+    alone = cancel(till, order_id, "k1")
+
+    assert (within["status"], within["replayed"], within["problem"]["code"]) == (409, True, "order-not-cancellable")
+    assert (alone.status_code, alone.json["code"]) == (409, "order-not-cancellable")
+    assert asked(till) == set()
+
+
+@pytest.fixture
+def _unanswered_commits(till: Till) -> Iterator[None]:
+    """Every first commit of a connection takes effect, and its answer is lost."""
+    engine = till.front.services.engine
+    commit, lost = engine.dialect.do_commit, []
+
+    def commit_and_lose(pooled: Any) -> None:
+        commit(pooled)
+        if not lost:
+            lost.append(True)
+            raise engine.dialect.dbapi.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    engine.dialect.do_commit = commit_and_lose
+    yield
+    engine.dialect.do_commit = commit
+    assert lost
+
+
+@pytest.mark.usefixtures("_unanswered_commits")
+def test_a_commit_that_was_not_answered_is_looked_after(till: Till) -> None:
+    order_id = executing(till)
+
+    answer = cancel(till, order_id, "k1")
+
+    assert answer.status_code == 202
+    assert asked(till) == {order_id}
