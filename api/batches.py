@@ -32,6 +32,7 @@ from ledger.errors import (
     LedgerError,
     NothingRecorded,
     OrderNotFound,
+    OutcomeUnknown,
     ReadUnavailable,
 )
 from ledger.ids import is_token
@@ -46,6 +47,7 @@ SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
 SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
+UNSETTLED = frozenset({NothingRecorded.code, OutcomeUnknown.code})
 TOO_LONG = b"["
 """Stands for a line that is too long: whatever it is, it is no command."""
 NDJSON = "application/x-ndjson"
@@ -263,8 +265,17 @@ def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]
     them.
     """
     spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
-    highest = 0
-    for results, position in overlapped(_slices(call, lines), lambda items: _slice_results(call, items)):
+    highest, is_cut_off = 0, False
+
+    def post(items: list[Item]) -> tuple[list[dict[str, Any]], int]:
+        nonlocal is_cut_off
+        if is_cut_off:
+            return [_cut_off(call, item) for item in items], 0
+        results, position = _slice_results(call, items)
+        is_cut_off = any(each.get("problem", {}).get("code") in UNSETTLED for each in results)
+        return results, position
+
+    for results, position in overlapped(_slices(call, lines), post):
         highest = max(highest, position)
         spool.write(b"".join(encode_json(result) + b"\n" for result in results))
     spool.seek(0)
@@ -298,6 +309,13 @@ def _slice_results(call: Call, items: Sequence[Item]) -> tuple[list[dict[str, An
         return _results(call, items)
     except LedgerError as error:
         return [_problem(call, error, None) for _ in items], 0
+
+
+def _cut_off(call: Call, item: Item) -> dict[str, Any]:
+    """Return the result of what comes behind a command that was not recorded: it would be decided out of order."""
+    if isinstance(item, LedgerError):
+        return _problem(call, item, None)
+    return _problem(call, NothingRecorded(reason="a command that comes before it was not recorded"), item)
 
 
 def _pieces(spool: Any) -> Iterator[bytes]:

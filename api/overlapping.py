@@ -14,13 +14,19 @@ def overlapped(source: Iterable[Given], work: Callable[[Given], Made]) -> Iterat
     """Yield what `work` makes of each, in order: one at a time, in a thread, while the source yields the next.
 
     At most three are held. Raises what the source or the work raises; what is being worked on then is finished first.
+    What comes behind one whose work failed is not worked on.
     """
+
+    def following(before: Future[Made] | None, each: Given) -> Made:
+        if before is not None and (error := before.exception()) is not None:
+            raise error
+        return work(each)
+
     with ThreadPoolExecutor(max_workers=1) as thread:
         working: Future[Made] | None = None
         for each in source:
-            following = thread.submit(work, each)
-            if working is not None:
-                yield working.result()
-            working = following
+            before, working = working, thread.submit(following, working, each)
+            if before is not None:
+                yield before.result()
         if working is not None:
             yield working.result()

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pymysql
 import structlog
@@ -42,6 +43,9 @@ FAILOVER_S = 7.0
 """The same where another node may take over: that takes a cluster some seconds, and callers wait longer than this."""
 
 
+CUT_OFF = "a command that comes before it was not recorded"
+
+
 class Committer:
     """The thread that commits what waits. `submit` and `answers_of` may be called from any thread."""
 
@@ -65,9 +69,9 @@ class Committer:
         """How many commands wait now."""
         return self._waiting.commands
 
-    def submit(self, unit: Unit) -> Ticket:
-        """Let a unit wait. Raises NothingRecorded when it cannot."""
-        ticket = Ticket(unit)
+    def submit(self, unit: Unit, after: Ticket | None = None) -> Ticket:
+        """Let a unit wait, not to be recorded unless the one before it is. Raises NothingRecorded when it cannot."""
+        ticket = Ticket(unit, after)
         self._waiting.add(ticket)
         return ticket
 
@@ -162,6 +166,9 @@ class Committer:
                 self._taken_at_s = time.monotonic()
         else:
             head = None
+        for ticket in [each for each in tickets if each.is_cut_off]:
+            tickets.remove(ticket)
+            ticket.answer(NothingRecorded(reason=CUT_OFF))
         if not tickets:
             session.rollback()
             return None
@@ -246,6 +253,8 @@ class Committer:
             ticket.answer([Outcome(position=0, error=Undecidable()) for _ in ticket.unit.entries])
             return
         parts = [Ticket(Unit([entry], atomic=False)) for entry in ticket.unit.entries]
+        for before, part in pairwise(parts):
+            part.after = before
         for part in parts:
             self._commit([part])
         self._answer_settled()

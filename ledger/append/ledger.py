@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from ledger import state, tracing
 from ledger.accounts import Account
 from ledger.append import loading
-from ledger.append.committer import Committer
+from ledger.append.committer import CUT_OFF, Committer
 from ledger.append.entry import Unit, prepare
 from ledger.append.group import Stored, decide_group
 from ledger.append.waiting import Ticket
 from ledger.clock import now_us
 from ledger.database import url_of
-from ledger.errors import LedgerError, OutcomeUnknown, ReadUnavailable
+from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, ReadUnavailable
 from ledger.figures import REFUSED, UNSETTLED, Statistics
 from ledger.reading import read
 from ledger.settings import LedgerSettings
@@ -52,7 +52,8 @@ class Ledger:
         """Decide and commit commands in order and return one outcome each.
 
         Atomic: one commit, all take effect or none. Otherwise they are committed in slices of `append_group_max`; a
-        slice that the database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error.
+        slice that the database cannot settle has NothingRecorded or OutcomeUnknown as its outcomes' error, and of those
+        behind it nothing is recorded.
         """
         if not submissions:
             return []
@@ -64,7 +65,7 @@ class Ledger:
         for start in range(0, len(submissions), step):
             # While one slice is committed the next is made ready.
             entries = [prepare(each) for each in submissions[start : start + step]]
-            ticket = self._submitted(Unit(entries, atomic=False))
+            ticket = self._submitted(Unit(entries, atomic=False), None if before is None else before[0])
             if before is not None:
                 outcomes += self._slice_outcomes(*before)
             before = ticket, len(entries)
@@ -128,9 +129,11 @@ class Ledger:
             UNSETTLED.labels(error.code).inc(len(unit.entries))
             raise
 
-    def _submitted(self, unit: Unit) -> Ticket | LedgerError:
+    def _submitted(self, unit: Unit, after: Ticket | LedgerError | None) -> Ticket | LedgerError:
+        if isinstance(after, LedgerError):
+            return NothingRecorded(reason=CUT_OFF)
         try:
-            return self._running().submit(unit)
+            return self._running().submit(unit, after)
         except LedgerError as error:
             return error
 

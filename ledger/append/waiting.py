@@ -17,12 +17,13 @@ Answers = list[Outcome | Stored]
 
 
 class Ticket:
-    """A unit that waits, and its caller's wait for the answers."""
+    """A unit that waits, and its caller's wait for the answers; it is decided only after the one that it comes `after`."""
 
-    __slots__ = ("answers", "came_at_s", "done", "is_abandoned", "is_taken", "trace", "unit")
+    __slots__ = ("after", "answers", "came_at_s", "done", "is_abandoned", "is_taken", "trace", "unit")
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, after: Ticket | None = None) -> None:
         self.unit = unit
+        self.after = after
         self.came_at_s = time.monotonic()
         self.trace = tracing.here()
         self.is_taken = False
@@ -30,6 +31,12 @@ class Ticket:
         self.answers: Answers | LedgerError | None = None
         self.done = threading.Lock()
         self.done.acquire()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether what should have come before it surely did not, or may not have."""
+        before = self.after
+        return before is not None and (before.is_abandoned or isinstance(before.answers, LedgerError))
 
     def answer(self, answers: Answers | LedgerError) -> None:
         """Give the caller its answers and let it go on."""

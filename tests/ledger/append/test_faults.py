@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ledger import errors
 from ledger.append import Ledger
 from ledger.append.trouble import Trouble, trouble_of
-from ledger.commands import Deduct
+from ledger.commands import Deduct, Recharge
 from ledger.database import open_append_connection, open_engine
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
@@ -293,3 +293,29 @@ def test_errors_of_the_drivers_are_told_apart() -> None:
         assert trouble_of(pymysql.err.OperationalError(number, "x")) is trouble
     assert trouble_of(pymysql.err.IntegrityError(1062, "x")) is Trouble.REJECTED
     assert trouble_of(pymysql.err.DataError(1406, "x")) is Trouble.REJECTED
+
+
+def test_what_comes_behind_a_slice_that_was_not_recorded_is_not_decided_without_it(
+    proxy: Proxy, mariadb_ledger_url: str
+) -> None:
+    url = sa.make_url(mariadb_ledger_url)
+    settings = LedgerSettings(statement_timeout_s=1.0, connect_timeout_s=0.5, append_timeout_s=9.0, append_group_max=10)
+    through = f"mysql+pymysql://root@127.0.0.1:{proxy.port}/{url.database}?ssl_disabled=true"
+    desk = Desk(Ledger(open_engine(through, settings), settings), open_engine(mariadb_ledger_url, settings))
+    account_id = desk.open()
+    money = [submission(Recharge(account_id=account_id, amount_minor=1, currency="CNY")) for _ in range(10)]
+    spent = [submission(Deduct(account_id=account_id, amount_minor=1, currency="CNY")) for _ in range(10)]
+    proxy.refusing = True
+    proxy.cut()
+    back = threading.Timer(3.0, setattr, (proxy, "refusing", False))
+    back.start()
+
+    outcomes = desk.ledger.append_batch([*money, *spent], atomic=False)
+    back.join()
+    again = desk.ledger.append_batch([*money, *spent], atomic=False)
+
+    assert {type(each.error) for each in outcomes} == {errors.NothingRecorded}
+    assert [each.error for each in again] == [None] * 20
+    assert prove(desk.engine) == 21
+    desk.ledger.close()
+    desk.engine.dispose()
