@@ -156,7 +156,7 @@ def change(
 ) -> dict[str, Any]:
     """Rename a key, end it or let it be used again. Raises DirectoryNotFound, RevisionMismatch."""
     with directory.writing() as session:
-        row = _loaded(session, key_id, revision=revision)
+        row = _loaded(session, key_id, revision=revision, lock=True)
         row.name = changes.get("name", row.name)
         row.active = changes.get("active", row.active)
         touch(row)
@@ -166,7 +166,7 @@ def change(
 def delete(directory: Directory, key_id: str, *, revision: int | None = None) -> None:
     """Delete a key; what it did stays in the log under its id. Raises DirectoryNotFound, RevisionMismatch."""
     with directory.writing() as session:
-        session.delete(_loaded(session, key_id, revision=revision))
+        session.delete(_loaded(session, key_id, revision=revision, lock=True))
 
 
 def public(row: ApiKey) -> dict[str, Any]:
@@ -193,8 +193,8 @@ def own_menu(role: Role) -> Sequence[Mapping[str, Any]] | None:
     return None if role.menu is None else cast("list[dict[str, Any]]", json.loads(role.menu))
 
 
-def _loaded(session: Session, key_id: str, *, revision: int | None = None) -> ApiKey:
-    find(session, ApiKey, KIND, key_id, revision=revision)
+def _loaded(session: Session, key_id: str, *, revision: int | None = None, lock: bool = False) -> ApiKey:
+    find(session, ApiKey, KIND, key_id, revision=revision, lock=lock)
     return session.scalars(sa.select(ApiKey).options(joinedload(ApiKey.role)).where(ApiKey.id == key_id)).one()
 
 

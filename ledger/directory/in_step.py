@@ -94,8 +94,9 @@ def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], ask
     # A change of one customer takes effect whole or not at all; among many, one customer's refusal is its own.
     outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=len(rows) == 1)
     stepped = _Stepped(refused={}, overtaken=[])
+    undecided: set[str] = set()
     for (customer_id, _), outcome in zip(wanted, outcomes, strict=True):
-        _note(customer_id, outcome, stepped.refused)
+        _note(customer_id, outcome, stepped.refused, undecided)
     told = {customer_id for customer_id, _ in wanted}
     settled = ledger.accounts([row.id for row in rows])
     with directory.writing() as session:
@@ -105,21 +106,30 @@ def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], ask
         levels = {row[0]: row[1] for row in session.execute(query_levels.with_for_update(read=True))}
         rows = [row for row in rows if row.id in settled]
         current = [row for row in rows if row.level is None or levels.get(row.level.id) == row.level.revision]
-        done = _settle(session, [row for row in current if row.id not in stepped.refused])
+        done = _settle(session, [row for row in current if row.id not in stepped.refused.keys() | undecided])
         reverted = [row for row in current if row.id in stepped.refused]
         done |= {row.id for row in reverted if _settle_as_it_is(session, row, settled[row.id])}
         # Whoever changed a row meanwhile may have finished before these commands took effect.
         stepped.overtaken.extend(row.id for row in rows if row.id in told and row.id not in done)
         if stepped.overtaken:
             session.execute(sa.update(Customer).where(Customer.id.in_(stepped.overtaken)).values(in_step=0))
+        if undecided:
+            # Under the keys of another revision.
+            session.execute(
+                sa.update(Customer).where(Customer.id.in_(undecided)).values(revision=Customer.revision + 1)
+            )
     return stepped
 
 
-def _note(customer_id: str, outcome: Outcome, refused: dict[str, Refused]) -> None:
+def _note(customer_id: str, outcome: Outcome, refused: dict[str, Refused], undecided: set[str]) -> None:
     if isinstance(outcome.error, Unavailable):
         raise outcome.error
-    if isinstance(outcome.error, Refused) and not isinstance(outcome.error, BatchRefused):
-        refused.setdefault(customer_id, outcome.error)
+    if isinstance(outcome.error, Refused):
+        if not isinstance(outcome.error, BatchRefused):
+            refused.setdefault(customer_id, outcome.error)
+    elif outcome.error is not None:
+        # A key that something else was recorded under, as after restoring an older directory; or a fault of ours.
+        undecided.add(customer_id)
 
 
 def _commands(row: Customer, account: Account | None, asker: Asker) -> list[Submission]:

@@ -122,6 +122,22 @@ def test_a_customer_that_no_ledger_hears_of_is_unknown_and_finished_later(office
     assert prove(office.directory.engine) == 1
 
 
+def test_a_key_that_something_else_was_recorded_under_leaves_no_customer_out_of_step(office: Any) -> None:
+    customer_id, ledger = office.customer()["id"], office.ledger
+
+    class Taken(Interrupted):
+        def append_batch(self, submissions: Any, *, atomic: bool) -> Any:
+            if ledger.accounts([customer_id])[customer_id].available_minor == 0:
+                other = Recharge(account_id=customer_id, amount_minor=1, currency="CNY")
+                ledger.append(submission(other, submissions[0].idempotency_key, actor=submissions[0].actor))
+            return super().append_batch(submissions, atomic=atomic)
+
+    customers.change(office.directory, cast(Ledger, Taken(ledger)), customer_id, {"status": "suspended"}, ASKER)
+
+    assert ledger.accounts([customer_id])[customer_id].status == "suspended"
+    assert reconcile(office.directory, ledger) == 0
+
+
 def test_a_key_bound_to_a_customer_never_holds_what_concerns_others(office: Any) -> None:
     customer_id = office.customer()["id"]
     ((_, secret),) = access.create_api_keys(
