@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -65,19 +64,22 @@ def _sorted_out(
     answered = set(
         map(bytes, connection.scalars(sa.select(outcomes.c.key_digest).where(outcomes.c.key_digest.in_(digests))))
     )
+    asked = sa.select(requests.c.key_digest, requests.c.order_id, requests.c.details)
     waiting = {
-        bytes(row["key_digest"]): _fingerprint(row)
-        for row in connection.execute(sa.select(requests).where(requests.c.key_digest.in_(digests))).mappings()
+        bytes(digest): (order_id, None if details is None else bytes(details))
+        for digest, order_id, details in connection.execute(asked.where(requests.c.key_digest.in_(digests)))
     }
     left: dict[int, IdempotencyKeyReused | None] = {}
     rows: list[dict[str, Any]] = []
     for digest, submission in zip(digests, wanted, strict=True):
         if digest in answered:
             continue
+        row = _row(digest, submission)
+        content = row["order_id"], row["details"]
         if digest not in waiting:
-            waiting[digest] = submission.fingerprint()
-            rows.append(_row(digest, submission))
-        left[id(submission)] = None if waiting[digest] == submission.fingerprint() else IdempotencyKeyReused()
+            waiting[digest] = content
+            rows.append(row)
+        left[id(submission)] = None if waiting[digest] == content else IdempotencyKeyReused()
     return left, rows
 
 
@@ -92,14 +94,3 @@ def _row(digest: bytes, submission: Submission) -> dict[str, Any]:
         "details": None if submission.details is None else canonical_json(dict(submission.details)),
         "requested_at_us": now_us(),
     }
-
-
-def _fingerprint(row: Any) -> bytes:
-    asked = Submission(
-        command=CancelOrder(order_id=row["order_id"]),
-        actor=row["actor"],
-        idempotency_key=bytes(row["idempotency_key"]).decode("utf-8"),
-        correlation_id=row["correlation_id"],
-        details=None if row["details"] is None else json.loads(row["details"]),
-    )
-    return asked.fingerprint()

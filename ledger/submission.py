@@ -43,9 +43,18 @@ class Submission:
             raise ValueError(f"an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes")
 
     def fingerprint(self) -> bytes:
-        """Return SHA-256 over the canonical JSON of what was asked, facts left out."""
+        """Return SHA-256 over the canonical JSON of what was asked, facts and erasable details left out.
+
+        It is kept for ever, so it must not let anybody find out by guessing what was erased.
+        """
+        return self._fingerprint(b"null")
+
+    def fingerprint_with_details(self) -> bytes:
+        """Return what was kept until erasable details were left out."""
+        return self._fingerprint(b"null" if self.details is None else canonical_json(self.details))
+
+    def _fingerprint(self, details: bytes) -> bytes:
         asked = _CONTENT_ENCODERS[type(self.command)].text(self.command).encode("utf-8")
-        details = b"null" if self.details is None else canonical_json(self.details)
         return sha256(b"[%b,%b]" % (asked, details)).digest()
 
 

@@ -27,12 +27,17 @@ PLAN_GROWTH = 250
 
 
 class Stored(NamedTuple):
-    """An outcome as it is kept: the event's position, or the refusal's JSON, or neither when it was already so."""
+    """An outcome as it is kept: the event's position, or the refusal's JSON, or neither when it was already so.
+
+    `details`: its event's erasable text, None when it was erased; `has_details`: whether it ever had one.
+    """
 
     digest: bytes
     fingerprint: bytes
     position: int | None
     refusal: bytes | None
+    has_details: bool
+    details: bytes | None
 
 
 class NewOutcome(NamedTuple):
@@ -113,12 +118,12 @@ def _decide_atomic(
     for index, entry in enumerate(entries):
         earlier = seen.setdefault(entry.digest, entry)
         if earlier is not entry:
-            if earlier.fingerprint != entry.fingerprint:
+            if not _asks_the_same(entry, earlier):
                 refusals[index] = IdempotencyKeyReused()
             continue
         repeat = known.get(entry.digest)
         if repeat is not None:
-            if _fingerprint(repeat) != entry.fingerprint:
+            if not _is_repeat(entry, repeat):
                 refusals[index] = IdempotencyKeyReused()
             elif repeat.refusal is not None:
                 refusals[index] = BatchRefused(index=index)
@@ -168,7 +173,7 @@ def _repeat(
     entry: Entry, plan: Plan, known: Mapping[bytes, Stored | NewOutcome], fresh: Mapping[bytes, Outcome]
 ) -> Outcome | Stored:
     earlier = known[entry.digest]
-    if _fingerprint(earlier) != entry.fingerprint:
+    if not _is_repeat(entry, earlier):
         return Outcome(position=plan.position, error=IdempotencyKeyReused())
     if isinstance(earlier, Stored):
         return earlier
@@ -197,8 +202,21 @@ def _remember(
     fresh[entry.digest] = outcome
 
 
-def _fingerprint(outcome: Stored | NewOutcome) -> bytes:
-    return outcome.fingerprint if isinstance(outcome, Stored) else outcome.entry.fingerprint
+def _is_repeat(entry: Entry, earlier: Stored | NewOutcome) -> bool:
+    if isinstance(earlier, NewOutcome):
+        return _asks_the_same(entry, earlier.entry)
+    if earlier.fingerprint != entry.fingerprint:
+        return earlier.fingerprint == entry.submission.fingerprint_with_details()
+    if earlier.position is None:
+        # Of what led to no event no free text is kept.
+        return True
+    if not earlier.has_details or entry.details is None:
+        return not earlier.has_details and entry.details is None
+    return earlier.details is None or earlier.details == entry.details
+
+
+def _asks_the_same(entry: Entry, other: Entry) -> bool:
+    return (entry.fingerprint, entry.details) == (other.fingerprint, other.details)
 
 
 def _record(entry: Entry, decision: Decision, event: Event, plan: Plan) -> Outcome:

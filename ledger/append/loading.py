@@ -26,7 +26,14 @@ GATHERED_ROWS_MIN = 8
 _ABSENT = "-"
 """Stands for a missing text that may also be empty."""
 _HEAD = ("position", "recorded_at_us")
-_OUTCOME = ("HEX(key_digest)", "HEX(fingerprint)", "IFNULL(position,'')", "IFNULL(HEX(refusal),'')")
+_OUTCOME = (
+    "HEX(key_digest)",
+    "HEX(fingerprint)",
+    "IFNULL(position,'')",
+    "IFNULL(HEX(refusal),'')",
+    "(SELECT COUNT(details_hash) FROM events WHERE events.position=outcomes.position)",
+    "IFNULL((SELECT HEX(details.details) FROM details WHERE details.position=outcomes.position),'')",
+)
 _REVERSAL = ("reverses_position", "position")
 _ACCOUNT = (
     "account_id",
@@ -182,12 +189,14 @@ def _order_from(row: Sequence[str]) -> Order:
 
 
 def _stored_from(row: Sequence[str]) -> Stored:
-    digest, fingerprint, position, refusal = row
+    digest, fingerprint, position, refusal, hashes, details = row
     return Stored(
         digest=bytes.fromhex(digest),
         fingerprint=bytes.fromhex(fingerprint),
         position=int(position) if position else None,
         refusal=bytes.fromhex(refusal) if refusal else None,
+        has_details=hashes != "0",
+        details=bytes.fromhex(details) if details else None,
     )
 
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from ledger import errors, log, state
+from ledger import errors, log, schema, state
 from ledger.append import committer, loading
 from ledger.append.group import PLAN_GROWTH
 from ledger.append.loading import GATHERED_ROWS_MIN
-from ledger.commands import CancelOrder, ChangeLevel, Deduct, OpenAccount, PlaceOrder, ReverseTransaction
+from ledger.commands import CancelOrder, ChangeLevel, Deduct, OpenAccount, PlaceOrder, Recharge, ReverseTransaction
 from ledger.ids import new_id
 from ledger.submission import Outcome
 from submissions import TERMS, Desk, prove, submission
@@ -168,6 +168,53 @@ def test_one_key_for_two_contents_refuses_a_whole_atomic_batch(desk: Desk) -> No
     assert isinstance(first.error, errors.BatchRefused) and first.error.index == 1
     assert isinstance(other.error, errors.IdempotencyKeyReused)
     assert prove(desk.engine) == 2
+
+
+def test_a_repeat_with_other_erasable_text_is_none_until_that_is_erased(desk: Desk) -> None:
+    account_id = desk.open()
+    first = desk.recharge(account_id, 5, "k1", details={"memo": "from Zhang"})
+    plain = desk.recharge(account_id, 5, "k2")
+
+    for details in ({"memo": "from Wang"}, None):
+        assert isinstance(desk.recharge(account_id, 5, "k1", details=details).error, errors.IdempotencyKeyReused)
+    assert isinstance(desk.recharge(account_id, 5, "k2", details={"memo": "x"}).error, errors.IdempotencyKeyReused)
+    assert same(first, desk.recharge(account_id, 5, "k1", details={"memo": "from Zhang"}))
+    assert same(plain, desk.recharge(account_id, 5, "k2"))
+
+    with desk.engine.execution_options(write=True).begin() as connection:
+        connection.execute(sa.delete(schema.details))
+    again = desk.recharge(account_id, 5, "k1", details={"memo": "from Wang"})
+
+    assert (again.error, again.position, again.replayed) == (None, first.position, True)
+    assert prove(desk.engine) == 3
+
+
+def test_a_repeat_of_what_was_recorded_before_erasable_text_was_left_out_is_still_one(desk: Desk) -> None:
+    account_id = desk.open()
+    wanted = submission(Recharge(account_id=account_id, amount_minor=5, currency="CNY"), "k1", details={"memo": "x"})
+    first = desk.ledger.append(wanted)
+    with desk.engine.execution_options(write=True).begin() as connection:
+        for trigger in _triggers(connection):
+            connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        connection.execute(
+            sa.update(schema.outcomes)
+            .where(schema.outcomes.c.position == first.position)
+            .values(fingerprint=wanted.fingerprint_with_details())
+        )
+
+    assert same(first, desk.ledger.append(wanted))
+    other = submission(wanted.command, "k1", details={"memo": "y"})
+    assert isinstance(desk.ledger.append(other).error, errors.IdempotencyKeyReused)
+
+
+def _triggers(connection: sa.Connection) -> list[str]:
+    names = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name='outcomes'",
+        "mysql": "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS "
+        "WHERE EVENT_OBJECT_SCHEMA=DATABASE() AND EVENT_OBJECT_TABLE='outcomes'",
+    }
+    dialect = "sqlite" if connection.dialect.name == "sqlite" else "mysql"
+    return list(connection.exec_driver_sql(names[dialect]).scalars())
 
 
 def test_a_large_batch_is_committed_in_slices_and_a_large_atomic_one_at_once(desk: Desk) -> None:
