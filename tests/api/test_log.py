@@ -301,3 +301,13 @@ def test_one_export_at_a_time_is_made_and_one_that_is_given_up_lets_the_next_beg
 
     assert (busy.status_code, busy.json["code"]) == (503, "unavailable")
     assert sqlite_till.get("log/export").status_code == 200
+
+
+def test_an_export_that_is_not_fresh_enough_lets_the_next_begin(sqlite_till: Till) -> None:
+    sqlite_till.recharge()
+    headers = {"Authorization": f"Bearer {sqlite_till.front.secret}", "Ledger-Min-Position": "99"}
+
+    early = sqlite_till.front.app.test_client().get("/v1/log/export", headers=headers)
+
+    assert (early.status_code, early.json["code"]) == (503, "not-fresh-enough")
+    assert sqlite_till.get("log/export").status_code == 200
