@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from flask import request
@@ -24,6 +23,7 @@ from api.routing import POSITION, Answer, Call, Routes, load
 from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.shapes import BatchAnswer
+from api.spools import Spool
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
 from ledger.errors import AccountNotFound, LedgerError, NothingRecorded, OrderNotFound, ReadUnavailable
@@ -37,7 +37,6 @@ routes = Routes("batches")
 COMMANDS_MAX = 10_000
 SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
-SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
 TOO_LONG = b"["
 """Stands for a line that is too long: whatever it is, it is no command."""
@@ -250,20 +249,23 @@ def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[st
     return {"status": document["status"], "idempotency_key": key, "problem": document}
 
 
-def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]:
+def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Spool, int]:
     """Post slice after slice of the lines; return a line of result for each command, and the highest position.
 
     Memory stays constant. While a slice is committed, the next one is read and understood. Results wait in a file until
     the last line was read: most clients send everything before they read anything, and would wait for us as we for
     them.
     """
-    spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
     highest = 0
-    for results, position in overlapped(_slices(call, lines), lambda items: _slice_results(call, items)):
-        highest = max(highest, position)
-        spool.write(b"".join(encode_json(result) + b"\n" for result in results))
-    spool.seek(0)
-    return _pieces(spool), highest
+
+    def made() -> Iterator[bytes]:
+        nonlocal highest
+        for results, position in overlapped(_slices(call, lines), lambda items: _slice_results(call, items)):
+            highest = max(highest, position)
+            yield b"".join(encode_json(result) + b"\n" for result in results)
+
+    spool = Spool(made())
+    return spool, highest
 
 
 def _slices(call: Call, lines: Iterator[bytes]) -> Iterator[list[Item]]:
@@ -293,12 +295,6 @@ def _slice_results(call: Call, items: Sequence[Item]) -> tuple[list[dict[str, An
         return _results(call, items)
     except LedgerError as error:
         return [_problem(call, error, None) for _ in items], 0
-
-
-def _pieces(spool: Any) -> Iterator[bytes]:
-    with spool:
-        while piece := spool.read(PIECE_BYTES):
-            yield piece
 
 
 def _document(line: bytes) -> Any:
