@@ -62,22 +62,26 @@ def read_balance(call: Call) -> Answer:
 def read_statement(call: Call) -> Answer:
     """Return opening balance, the lines, closing balance."""
     customer_id = call.path["customer_id"]
-    start_us, end_us = call.query.get("from_", 0), call.query.get("to", now_us())
+    start_us, asked_end_us = call.query.get("from_", 0), call.query.get("to")
 
     def query(connection: sa.Connection) -> Any:
         account = state.account(connection, customer_id)
         if account is None:
             raise AccountNotFound(account_id=customer_id)
-        first, last = log.position_at(connection, start_us - 1), log.position_at(connection, end_us)
+        head = log.head(connection)
+        # The clock of the host that recorded the last event may be ahead of ours.
+        end_us = max(now_us(), head.recorded_at_us) if asked_end_us is None else asked_end_us
+        first = log.position_at(connection, start_us - 1)
+        last = head.position if asked_end_us is None else log.position_at(connection, end_us)
         opening = state.balance_at(connection, customer_id, first)
         lines, after = [], first
         while page := log.account_events(connection, customer_id, after=after, up_to=last, limit=STATEMENT_PAGE_EVENTS):
             lines += [each for each in page if each.postings != b"[]"]
             after = page[-1].position
-        return currency(account.currency), opening, lines, log.head(connection).position
+        return currency(account.currency), opening, lines, end_us, head.position
 
     # Without an end it is as of what the server has; with one, nothing until then may be missing.
-    unit, opening, lines, head = read_past(call, query, until_us=call.query.get("to", -1))
+    unit, opening, lines, end_us, head = read_past(call, query, until_us=-1 if asked_end_us is None else asked_end_us)
     rows = list(_lines(lines, opening, unit))
     if call.query["format"] == "csv":
         return answer_read(_csv(rows, _opening_line(opening, unit, start_us), end_us), head, media_type=CSV)

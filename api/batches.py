@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from flask import request
@@ -24,6 +23,7 @@ from api.routing import POSITION, Answer, Call, Routes, load
 from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.shapes import BatchAnswer
+from api.spools import Spool
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
 from ledger.errors import (
@@ -45,7 +45,6 @@ routes = Routes("batches")
 COMMANDS_MAX = 10_000
 SLICE_COMMANDS = 1_000
 LINE_BYTES_MAX = 65_536
-SPOOL_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
 UNSETTLED = frozenset({NothingRecorded.code, OutcomeUnknown.code})
 TOO_LONG = b"["
@@ -109,7 +108,13 @@ def post_batch(call: Call) -> Answer:
     if request.mimetype == NDJSON:
         if call.query["dry_run"]:
             raise InvalidFields(errors=[FieldError(parameter="dry_run", detail="a streamed batch cannot be tried")])
-        lines, position = _streamed(call, _lines(request.stream))
+        # How long one lasts cannot be bounded: the server hands a piece out when it is full or the last, whatever trickles.
+        if not call.services.batch_streams.acquire(blocking=False):
+            raise NothingRecorded(reason="too many batches are being streamed")
+        try:
+            lines, position = _streamed(call, _lines(request.stream))
+        finally:
+            call.services.batch_streams.release()
         return Answer(200, lines, {POSITION: str(position)}, media_type=NDJSON)
     if request.mimetype != bodies.JSON:
         raise UnsupportedMediaType(expected=f"{bodies.JSON} or {NDJSON}")
@@ -257,14 +262,13 @@ def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[st
     return {"status": document["status"], "idempotency_key": key, "problem": document}
 
 
-def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]:
+def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Spool, int]:
     """Post slice after slice of the lines; return a line of result for each command, and the highest position.
 
     Memory stays constant. While a slice is committed, the next one is read and understood. Results wait in a file until
     the last line was read: most clients send everything before they read anything, and would wait for us as we for
     them.
     """
-    spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - Closed where it was read to its end.
     highest, is_cut_off = 0, False
 
     def post(items: list[Item]) -> tuple[list[dict[str, Any]], int]:
@@ -275,11 +279,14 @@ def _streamed(call: Call, lines: Iterator[bytes]) -> tuple[Iterator[bytes], int]
         is_cut_off = any(each.get("problem", {}).get("code") in UNSETTLED for each in results)
         return results, position
 
-    for results, position in overlapped(_slices(call, lines), post):
-        highest = max(highest, position)
-        spool.write(b"".join(encode_json(result) + b"\n" for result in results))
-    spool.seek(0)
-    return _pieces(spool), highest
+    def made() -> Iterator[bytes]:
+        nonlocal highest
+        for results, position in overlapped(_slices(call, lines), post):
+            highest = max(highest, position)
+            yield b"".join(encode_json(result) + b"\n" for result in results)
+
+    spool = Spool(made())
+    return spool, highest
 
 
 def _slices(call: Call, lines: Iterator[bytes]) -> Iterator[list[Item]]:
@@ -316,12 +323,6 @@ def _cut_off(call: Call, item: Item) -> dict[str, Any]:
     if isinstance(item, LedgerError):
         return _problem(call, item, None)
     return _problem(call, NothingRecorded(reason="a command that comes before it was not recorded"), item)
-
-
-def _pieces(spool: Any) -> Iterator[bytes]:
-    with spool:
-        while piece := spool.read(PIECE_BYTES):
-            yield piece
 
 
 def _document(line: bytes) -> Any:

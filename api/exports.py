@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
 from typing import Any
 
 from marshmallow import fields
@@ -15,6 +14,7 @@ from api.routing import Answer, Call, Routes
 from api.schemas import OrdersQuery, one_of
 from api.searches import filters_of, order_row
 from api.services import Services
+from api.spools import Spool
 from api.spreadsheets import CSV, XLSX, xlsx
 from ledger.csv_lines import csv_lines
 from ledger.directory.names import Names
@@ -60,20 +60,19 @@ class OrdersExportQuery(OrdersQuery):
     media_types=(CSV, XLSX),
 )
 def export_orders(call: Call) -> Answer:
-    """Return the table: CSV as it is found, however long it is; XLSX once it is complete."""
+    """Return the table, once it is complete: CSV however long it is, XLSX up to a limit."""
     services: Services = call.services
     position = reflected(call, order_projection.NAME)
     names = services.names.now()
     rows = _rows(services, filters_of(call, names), call.query["sort"], names)
-    # The first page is looked for before the answer begins: what fails then is answered as a problem.
-    found = chain(list(islice(rows, 1)), rows)
     chosen = call.query["format"]
     headers = {"Content-Disposition": f'attachment; filename="orders.{chosen}"'}
     if chosen == "csv":
-        lines = (line.encode("utf-8") for line in csv_lines(COLUMNS, found, typed=TYPED))
-        answer = answer_read(lines, position, media_type=CSV)
+        table = Spool(line.encode("utf-8") for line in csv_lines(COLUMNS, rows, typed=TYPED))
+        headers["Content-Length"] = str(table.size)
+        answer = answer_read(table, position, media_type=CSV)
     else:
-        answer = answer_read(_workbook(services, found), position, media_type=XLSX)
+        answer = answer_read(_workbook(services, rows), position, media_type=XLSX)
     return answer._replace(headers={**answer.headers, **headers})
 
 

@@ -1,4 +1,7 @@
-"""How often something may be tried: counters in Redis, raised before the try, so that tries at the same time count too."""
+"""How often something may be tried: counters in Redis, raised before the try, so that tries at the same time count too.
+
+Only what was let through is counted.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,19 @@ from api.errors import TooManyTries
 from api.figures import LIMITED
 from projections.redis_clients import reading
 
-_TAKE = """local retry_after_s = 0
+_TAKE = """local exceeded, retry_after_s = 0, 0
 for i = 1, #KEYS do
-  local count = redis.call('INCR', KEYS[i])
-  if count == 1 then redis.call('EXPIRE', KEYS[i], ARGV[2 * i]) end
-  if count > tonumber(ARGV[2 * i - 1]) then
-    local left_s = redis.call('TTL', KEYS[i])
-    if left_s > retry_after_s then retry_after_s = left_s end
+  if tonumber(redis.call('GET', KEYS[i]) or 0) >= tonumber(ARGV[2 * i - 1]) then
+    if exceeded == 0 then exceeded = i end
+    retry_after_s = math.max(retry_after_s, redis.call('TTL', KEYS[i]), 1)
   end
 end
-return retry_after_s"""
+if exceeded > 0 then return {exceeded, retry_after_s} end
+for i = 1, #KEYS do
+  if redis.call('INCR', KEYS[i]) == 1 then redis.call('EXPIRE', KEYS[i], ARGV[2 * i]) end
+end
+return {0, 0}"""
+"""A refused try counts for nothing: else whoever goes on trying would use up what is others' as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +47,17 @@ class Limits:
         self._client = client
 
     def take(self, tries: Sequence[tuple[Limit, str]]) -> None:
-        """Count one try for each subject. Raises TooManyTries, ReadUnavailable when they cannot be counted."""
+        """Count one try for each subject, the narrowest limit first, or none when one of them has had its most.
+
+        Raises TooManyTries, ReadUnavailable when they cannot be counted.
+        """
         keys = [_key(limit, subject) for limit, subject in tries]
         arguments = [str(value) for limit, _ in tries for value in (limit.most, limit.period_s)]
         with reading():
-            retry_after_s = int(cast(int, self._client.eval(_TAKE, len(keys), *keys, *arguments)))
-        if retry_after_s > 0:
-            for limit, _ in tries:
-                LIMITED.labels(limit.name).inc()
+            answer = self._client.eval(_TAKE, len(keys), *keys, *arguments)
+        exceeded, retry_after_s = cast(list[int], answer)
+        if exceeded > 0:
+            LIMITED.labels(tries[exceeded - 1][0].name).inc()
             raise TooManyTries(retry_after_s=retry_after_s)
 
     def forget(self, limit: Limit, subject: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from api.answering import answer_read
 from api.errors import NotSealed, PathNotFound, PositionNotFound
@@ -34,6 +35,10 @@ TEXT, BYTES = "text/plain", "application/octet-stream"
 EXPORT_MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": CSV, "beancount": "text/x-beancount"}
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """What was sealed never changes."""
+BROKEN_OFF = b"this export broke off and is not whole: ask for it again\n"
+"""The last line of an export that broke off: no JSON, no row and no directive, so that programs stumble over it."""
+
+_log = structlog.get_logger(__name__)
 routes = Routes("log")
 
 
@@ -144,7 +149,7 @@ def read_proof(call: Call) -> Answer:
     media_types=tuple(EXPORT_MEDIA_TYPES.values()),
 )
 def export_log(call: Call) -> Answer:
-    """Return the export as it is made; one that breaks off has no end and is no export."""
+    """Return the export as it is made; one that breaks off says so in its last line."""
     asked = call.query
     stream = LogExport(call.services, asked["format"], asked.get("first"), asked.get("last"), position=min_position())
     extent = stream.extent
@@ -154,7 +159,10 @@ def export_log(call: Call) -> Answer:
 
 
 class LogExport:
-    """An export on its way to a client, one at a time in each process. Raises ReadUnavailable, ExportRefused."""
+    """An export on its way to a client, one at a time in each process. Raises ReadUnavailable, ExportRefused.
+
+    What breaks off in the middle of an answer, the server ends like a whole one: so it ends in a line of no format.
+    """
 
     def __init__(
         self, services: Services, format: str, first: int | None, last: int | None, *, position: int = 0
@@ -180,11 +188,17 @@ class LogExport:
         return self
 
     def __next__(self) -> bytes:
+        if not self._is_open:
+            raise StopIteration
         try:
             return next(self._stream)
-        except BaseException:
+        except StopIteration:
             self.close()
             raise
+        except Exception:  # noqa: BLE001 - The answer has begun: nobody but the client can be told.
+            self.close()
+            _log.exception("export-broke-off")
+            return BROKEN_OFF
 
     def close(self) -> None:
         """Let another export begin; the server calls this at the end, also when the client has gone."""

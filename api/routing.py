@@ -274,9 +274,17 @@ def _fresh_enough(route: Route, call: Call) -> Answer:
         position = int(answer.headers.get(POSITION, wanted))
         if position >= wanted:
             return answer
+        _close(answer)
         if time.monotonic() >= ends_at_s:
             raise NotFreshEnough(position=position, wanted=wanted)
         time.sleep(LOOK_INTERVAL_S)
+
+
+def _close(answer: Answer) -> None:
+    """Let go of what an answer that is not sent holds, as the server does of one that is."""
+    close = getattr(answer.body, "close", None)
+    if close is not None:
+        close()
 
 
 def query_defaults(route: Route) -> dict[str, Any] | None:

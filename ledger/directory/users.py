@@ -36,7 +36,7 @@ LISTING = Listing(
         "id": Field(User.id, TOKEN),
         "username": Field(User.username),
         "name": Field(User.name, nullable=True),
-        "mobile": Field(User.mobile, nullable=True),
+        "mobile": Field(User.mobile, TOKEN, nullable=True),
         "role": Field(Role.name),
         "role__name": Field(Role.name),
         "customer_id": Field(User.customer_id, TOKEN, nullable=True),

@@ -142,7 +142,7 @@ class Connections:
                     return None
                 since_s, connection = waiting.pop()
             # One that the server has closed meanwhile is readable.
-            is_quiet = connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]
+            is_quiet = connection.sock is not None and not _is_readable(connection.sock)
             if is_quiet and time.monotonic() - since_s < IDLE_S_MAX:
                 return connection
             connection.close()
@@ -169,6 +169,15 @@ class Connections:
             connection.close()
             raise NotSent(f"{address.host}:{address.port}: {error}") from error
         return connection
+
+
+def _is_readable(wire: socket.socket) -> bool:
+    # Where there is poll(), it takes any descriptor; select() none of 1024 or more.
+    if not hasattr(select, "poll"):
+        return bool(select.select([wire], [], [], 0)[0])
+    looking = select.poll()
+    looking.register(wire, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 def _left_s(ends_at_s: float) -> float:

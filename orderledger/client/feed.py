@@ -50,19 +50,23 @@ def poll_events(sender: Sender, send: Any, after: int, asked: dict[str, str], *,
 def follow_events(sender: Sender, after: int, asked: dict[str, str], *, give_up_s: float) -> Iterator[Event]:
     """Iterate over the events after a position for ever, by server-sent events.
 
-    A stream that ends or breaks is opened again where it was, at the next address. Raises Unavailable when none could be
-    opened for so long, a refusal at once.
+    A stream that ends is opened again where it was, after the pause that it asked for, and one that breaks at the next
+    address. Raises Unavailable when none could be opened for so long, a refusal at once.
     """
     failures, last_good_s = 0, time.monotonic()
+    pause_s = RETRY_S
     target = f"/v1/events?{urlencode(asked)}" if asked else "/v1/events"
     while True:
         try:
-            for event in _one_stream(sender, target, after, failures):
+            for found in _one_stream(sender, target, after, failures):
                 failures, last_good_s = 0, time.monotonic()
-                if event is not None:
-                    after = event.position
-                    yield event
+                if isinstance(found, Event):
+                    after = found.position
+                    yield found
                     last_good_s = time.monotonic()
+                else:
+                    pause_s = found
+            time.sleep(pause_s)
         except _Broken as broken:
             failures += 1
             if time.monotonic() - last_good_s > give_up_s:
@@ -74,8 +78,11 @@ class _Broken(Exception):
     """The stream could not be opened, or ended other than in order."""
 
 
-def _one_stream(sender: Sender, target: str, after: int, failures: int) -> Iterator[Event | None]:
-    """Yield None once the stream is open, then events until it ends in order. Raises _Broken, ClientError."""
+def _one_stream(sender: Sender, target: str, after: int, failures: int) -> Iterator[Event | float]:
+    """Yield events until the stream ends in order, and, once it is open, how many seconds to wait before the next one.
+
+    Raises _Broken, ClientError.
+    """
     request = Request(method="GET", target=target)
     headers = sender.headers(request) | {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
     ends_at_s = time.monotonic() + sender.timeout_s
@@ -90,7 +97,7 @@ def _one_stream(sender: Sender, target: str, after: int, failures: int) -> Itera
             raise _Broken(f"the answer was {answer.status}")
         if answer.status != http.client.OK:
             raise error_of(answer.status, answer.read())
-        yield None
+        yield RETRY_S
         yield from _events(answer)
     except ClientError:
         raise
@@ -100,8 +107,8 @@ def _one_stream(sender: Sender, target: str, after: int, failures: int) -> Itera
         connection.close()
 
 
-def _events(answer: http.client.HTTPResponse) -> Iterator[Event]:
-    # Only what our service sends: one line of data an event. Source: WHATWG HTML, section 9.2.
+def _events(answer: http.client.HTTPResponse) -> Iterator[Event | float]:
+    # Only what our service sends: one line of data an event, and when to come again. Source: WHATWG HTML, section 9.2.
     data = ""
     while line := answer.readline(LINE_BYTES_MAX + 1):
         if len(line) > LINE_BYTES_MAX:
@@ -109,6 +116,8 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[Event]:
         name, _, value = line.decode("utf-8").rstrip("\r\n").partition(":")
         if name == "data":
             data = value.removeprefix(" ")
+        elif name == "retry" and value.strip().isdecimal():
+            yield min(RETRY_S_MAX, int(value) / 1_000)
         elif name == "" and value == "" and data:
             yield Event.of(json.loads(data))
             data = ""

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from projections.redis_clients import open_redis
+from proxy import proxied
+from servers import PrivateRedis
 from till import Till, new_key
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")', "https://example.org/")
@@ -63,6 +66,29 @@ def test_an_export_has_every_order_of_the_search_in_its_order(sqlite_till: Till)
     assert (rows[0]["amount"], rows[0]["currency"], rows[0]["customer_name"]) == ("0.90", "CNY", "王芳")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="orders.csv"'
     assert int(answer.headers["Ledger-Position"]) > 1_200
+
+
+def test_an_export_that_cannot_go_on_is_no_shorter_one_but_unavailable(
+    sqlite_till: Till, redis_server: PrivateRedis
+) -> None:
+    placed(sqlite_till, *(f"INV-{number:04}" for number in range(1_200)))
+    client = sqlite_till.front.app.test_client()
+    headers = {"Authorization": f"Bearer {sqlite_till.front.secret}"}
+    asked: list[bytes] = []
+    with proxied(str(redis_server.socket)) as proxy:
+        reader = sqlite_till.front.services.redis = open_redis(f"redis://127.0.0.1:{proxy.port}/0")
+        reader.ping()
+        proxy.lose_answer_when = lambda chunk: asked.append(chunk) is not None
+        whole = client.get("/v1/orders/export", headers=headers)
+        all_asked = len(asked)
+        asked.clear()
+
+        proxy.lose_answer_when = lambda chunk: asked.append(chunk) is not None or len(asked) > all_asked * 2 // 3
+        broken = client.get("/v1/orders/export", headers=headers)
+
+    assert len(table(whole.text)) == 1_200
+    assert int(whole.headers["Content-Length"]) == len(whole.data)
+    assert (broken.status_code, broken.json["code"]) == (503, "unavailable")
 
 
 @pytest.mark.parametrize("text", FORMULAS)

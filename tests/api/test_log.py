@@ -301,3 +301,34 @@ def test_one_export_at_a_time_is_made_and_one_that_is_given_up_lets_the_next_beg
 
     assert (busy.status_code, busy.json["code"]) == (503, "unavailable")
     assert sqlite_till.get("log/export").status_code == 200
+
+
+def test_an_export_that_is_not_fresh_enough_lets_the_next_begin(sqlite_till: Till) -> None:
+    sqlite_till.recharge()
+    headers = {"Authorization": f"Bearer {sqlite_till.front.secret}", "Ledger-Min-Position": "99"}
+
+    early = sqlite_till.front.app.test_client().get("/v1/log/export", headers=headers)
+
+    assert (early.status_code, early.json["code"]) == (503, "not-fresh-enough")
+    assert sqlite_till.get("log/export").status_code == 200
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "beancount"])
+def test_an_export_that_breaks_off_says_so_in_its_last_line_and_lets_the_next_begin(
+    sqlite_till: Till, form: str
+) -> None:
+    commands = [
+        {"type": "recharge", "customer_id": sqlite_till.customer_id, "amount": "1.00", "idempotency_key": f"k{number}"}
+        for number in range(3_000)
+    ]
+    assert sqlite_till.post("batches", {"atomic": False, "commands": commands}).status_code == 200
+    with sqlite_till.front.services.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER events_refuse_delete")
+        connection.exec_driver_sql("DELETE FROM events WHERE position = 2900")
+
+    answer = sqlite_till.get(f"log/export?format={form}")
+
+    lines = answer.data.splitlines()
+    assert len(lines) > 1_000
+    assert lines[-1] == b"this export broke off and is not whole: ask for it again"
+    assert sqlite_till.get("log/export?to=1000").data.splitlines()[-1].startswith(b'{"trailer":')

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger.clock import now_us, rfc3339
 from till import Till
 
 
@@ -140,6 +143,21 @@ def test_a_statement_runs_from_opening_to_closing_balance(till: Till) -> None:
     assert csv.splitlines()[-1].endswith(",99.99,0.00,99.99,")
     assert "'=SUM(A1)" in csv
     assert ",=SUM" not in csv
+
+
+def test_a_statement_without_an_end_has_what_a_host_whose_clock_is_ahead_recorded(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead_us = now_us() + 3_600_000_000
+    with monkeypatch.context() as other_host:
+        other_host.setattr("ledger.append.committer.now_us", lambda: ahead_us)
+        recharge = till.recharge("100.00").json
+
+    answer = till.get(f"customers/{till.customer_id}/statement")
+
+    assert answer.headers["Ledger-Position"] == str(recharge["position"])
+    assert [line["position"] for line in answer.json["lines"]] == [recharge["position"]]
+    assert (answer.json["closing"], answer.json["to"]) == ("100.00", rfc3339(ahead_us))
 
 
 def test_the_trial_balance_sums_to_zero_at_every_position(till: Till) -> None:

@@ -57,6 +57,15 @@ def test_texts_are_compared_exactly_on_every_engine(front, people, suffix: str) 
         assert ids(front.list("customers", **{f"{name}{suffix}": asked})) == wanted, (name, suffix, asked)
 
 
+@pytest.mark.parametrize("suffix", ["", "__ne", "__in", "__gt", "__contains", "__startswith"])
+def test_a_users_number_in_other_digits_is_refused_on_every_engine(front: Front, suffix: str) -> None:
+    answer = front.ask("GET", "users", query={f"mobile{suffix}": "１３８"})
+
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid-fields")
+    assert [each["parameter"] for each in answer.json["errors"]] == [f"mobile{suffix}"]
+    assert front.list("users", mobile="+8613800138000") == []
+
+
 @pytest.mark.parametrize("suffix", ["", "__ne", "__gt", "__gte", "__lt", "__lte"])
 def test_numbers_and_times_are_compared_by_value(front, people, suffix: str) -> None:  # type: ignore[no-untyped-def]
     compare = COMPARISONS[suffix]

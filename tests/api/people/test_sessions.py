@@ -330,6 +330,16 @@ def test_wrong_passwords_are_counted_before_they_are_looked_at(front: Front) -> 
     assert Browser(front.app, address="198.51.100.9").log_in("ada").status_code == 201
 
 
+def test_whoever_is_refused_locks_nobody_else_out(front: Front) -> None:
+    new_user(front, "ada")
+
+    statuses = [Browser(front.app).log_in("ada", "mistyped for ever").status_code for _ in range(300)]
+
+    assert statuses == [401] * 10 + [429] * 290
+    assert Browser(front.app, address="198.51.100.9").log_in("ada").status_code == 201
+    assert Browser(front.app).log_in("bob").status_code == 401
+
+
 def test_logging_in_forgets_the_tries_before(front: Front) -> None:
     new_user(front, "ada")
     for _ in range(3):

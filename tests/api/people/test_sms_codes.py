@@ -205,6 +205,17 @@ def test_so_many_codes_are_sent_in_a_day(open_people: Any, gateway: Gateway) -> 
     assert statuses == [202, 202, 429, 429]
 
 
+def test_an_address_that_is_refused_uses_up_nobody_elses_codes(open_people: Any, gateway: Gateway) -> None:
+    limits = {"sms_codes_per_address_hour_max": 2, "sms_codes_per_day_max": 5}
+    front = open_people(sms_provider="http", sms_url=gateway.url, **limits)
+
+    statuses = [asked(front, MOBILE).status_code for _ in range(20)]
+
+    assert statuses == [202] * 2 + [429] * 18
+    assert asked(front, MOBILE, address="198.51.100.1").status_code == 202
+    assert asked(front, OTHER_MOBILE, address="198.51.100.2").status_code == 202
+
+
 @pytest.mark.parametrize("status", [302, 400, 500])
 def test_a_provider_that_fails_changes_no_answer(
     front: Front, gateway: Gateway, status: int, capsys: pytest.CaptureFixture[str]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import socket
 import threading
 import time
@@ -266,6 +268,43 @@ def test_one_client_serves_many_threads(place: Place) -> None:
             each.join()
 
     assert len(set(answered)) == 320
+
+
+def test_a_follower_comes_again_no_sooner_than_the_stream_says() -> None:
+    stream = {"Content-Type": "text/event-stream"}
+    script = [
+        (200, stream, b": draining\nretry: 700\n\n"),
+        (200, stream, b""),
+        (409, {}, {"code": "enough", "detail": "x"}),
+    ]
+    with (
+        balancer(script) as between,
+        Client(between.address, api_key="k") as ledger,
+        pytest.raises(Refused),
+    ):
+        next(ledger.follow(after=8))
+
+    came = [at_s for *_, at_s in between.asked]
+    assert len(came) == 3
+    assert came[1] - came[0] >= 0.7
+    assert came[2] - came[1] >= 0.1
+
+
+def test_a_connection_is_used_again_also_with_a_thousand_files_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_048), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    try:
+        with (
+            balancer([(200, {}, {"data": [], "next": None})]) as between,
+            Client(between.address, api_key="k") as ledger,
+        ):
+            for _ in range(2):
+                assert list(ledger.events()) == []
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_refusal_is_not_repeated() -> None:
