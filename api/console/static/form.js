@@ -42,8 +42,18 @@ export function fill(form, row) {
     else if (input.type === "checkbox") input.checked = value ?? input.defaultChecked;
     else if (input.name === "tiers") input.value = (value ?? []).map((each) => `${each.from_quantity} ${each.unit_price}`).join("\n");
     else if (input.name === "executor_settings") input.value = value && Object.keys(value).length ? JSON.stringify(value) : "";
-    else input.value = value ?? (row.id ? "" : input.defaultValue ?? "");
+    else {
+      const text = value ?? (row.id ? "" : input.defaultValue ?? "");
+      if (input.tagName === "SELECT") offer(input, text);
+      input.value = text;
+    }
   }
+}
+
+// What a select has no choice for, such as a level that one may not see, becomes one: it is sent as it was.
+function offer(select, value) {
+  one("[data-offered]", select)?.remove();
+  if (value && ![...select.options].some((each) => each.value === value)) select.append(el("option", { value, "data-offered": true }, value));
 }
 
 export function clear(form) {
