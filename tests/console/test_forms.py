@@ -1,11 +1,11 @@
-"""What a form sends: all of what was there."""
+"""What a form sends: all of what was there, each command once, and after a refusal another one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from console.conftest import Console, Window
 
@@ -27,6 +27,23 @@ def change_the_mobile(page: Page, mobile: str) -> None:
     page.fill("#editor [name=mobile]", mobile)
     page.click("#editor [type=submit]")
     expect(page.locator("#facts")).to_contain_text(mobile)
+
+
+def can_buy_one(console: Console, window: Open, name: str, amount: str) -> tuple[str, Page]:
+    """Make a customer with this amount, and open the page where it orders one thing for 1.00; return its id, too."""
+    product = {"sku": f"of-{name}", "name": name, "unit_price": "1.00", "executor": "simulated"}
+    assert console.admin.post("/v1/products", product | {"executor_settings": {"delay_s": 3_600}}).status == 201
+    customer_id: str = console.admin.post("/v1/customers", {"name": name}).body["id"]
+    assert console.admin.post(f"/v1/customers/{customer_id}/recharges", {"amount": amount}).status == 201
+    console.user(name, "customer", customer_id=customer_id)
+    person = window()
+    page = person.log_in(name)
+    person.go("/place")
+    # What it costs is asked a moment after the choice.
+    with page.expect_response("**/v1/orders?dry_run=true"):
+        page.select_option("[name=product]", product["sku"])
+    person.settle()
+    return customer_id, page
 
 
 def test_a_level_that_one_may_not_see_stays_when_the_mobile_is_changed(console: Console, window: Open) -> None:
@@ -63,3 +80,36 @@ def test_a_level_stays_when_the_levels_could_not_be_read(console: Console, windo
     page.click("#editor [type=submit]")
     expect(page.locator("#editor")).to_be_hidden()
     assert console.admin.get(f"/v1/customers/{customer['id']}").body["level_id"] is None
+
+
+def test_an_order_refused_for_lack_of_money_is_placed_once_there_is_money(console: Console, window: Open) -> None:
+    customer_id, page = can_buy_one(console, window, "liu", "0.50")
+    with page.expect_response("**/v1/orders") as refused:
+        page.click("#place [type=submit]")
+    assert refused.value.status == 409
+    expect(page.locator("#place [data-problem]")).to_contain_text("can be spent")
+    assert console.admin.post(f"/v1/customers/{customer_id}/recharges", {"amount": "1.00"}).status == 201
+
+    page.click("#place [type=submit]")
+
+    page.wait_for_url("**/orders/ord_*")
+
+
+def test_an_order_whose_answer_was_lost_is_placed_once(console: Console, window: Open) -> None:
+    customer_id, page = can_buy_one(console, window, "cao", "10.00")
+    placed: list[str] = []
+
+    def lose(route: Route) -> None:
+        placed.append(route.fetch().json()["order"]["id"])
+        route.abort()
+
+    page.route("**/v1/orders", lose, times=1)
+    page.click("#place [type=submit]")
+    expect(page.locator("#place [data-problem]")).to_contain_text("try again")
+
+    page.click("#place [type=submit]")
+
+    page.wait_for_url("**/orders/ord_*")
+    assert page.url.rsplit("/", 1)[1] == placed[0]
+    console.service.wait_until(console.service.caught_up)
+    assert console.admin.get(f"/v1/customers/{customer_id}/balance").body["available"] == "9.00"
