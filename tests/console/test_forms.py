@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import Page, Route, expect
 
 from console.conftest import Console, Window
 
 Open = Callable[..., Window]
+LOOK_MS, PRESSED_MS = 30, 500
 
 
 def customer_at_a_level(console: Console, name: str) -> dict[str, Any]:
@@ -113,3 +115,60 @@ def test_an_order_whose_answer_was_lost_is_placed_once(console: Console, window:
     assert page.url.rsplit("/", 1)[1] == placed[0]
     console.service.wait_until(console.service.caught_up)
     assert console.admin.get(f"/v1/customers/{customer_id}/balance").body["available"] == "9.00"
+
+
+def on_the_way_to_a_new_customer(console: Console, person: Window, name: str) -> list[Route]:
+    """Send the form of a new customer, whose page does not come before it is let.
+
+    Meanwhile the old one takes keys only; F2 makes it come back from where browsers keep pages that were left.
+    """
+    held: list[Route] = []
+    page = person.page
+    person.go("/customers")
+    page.route(f"{person.address}/customers/*", lambda route: held.append(route))
+    page.evaluate(
+        """addEventListener("keydown", ({ key }) => {
+          if (key === "F2") dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+        })"""
+    )
+    page.click("[data-open=editor]")
+    page.fill("#editor [name=name]", name)
+    page.keyboard.press("Enter")
+    while not held:
+        page.wait_for_timeout(LOOK_MS)
+    assert called(console, name) == 1
+    return held
+
+
+def called(console: Console, name: str) -> int:
+    """Return how many customers have the name."""
+    return len(console.admin.get(f"/v1/customers?name={quote(name)}").body["data"])
+
+
+def test_a_second_press_while_the_next_page_is_on_its_way_makes_no_second_customer(
+    console: Console, window: Open
+) -> None:
+    person = window()
+    page = person.log_in("operator")
+    held = on_the_way_to_a_new_customer(console, person, "孙权")
+
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(PRESSED_MS)
+    held[-1].continue_()
+
+    expect(page.locator("#name")).to_have_text("孙权")
+    assert called(console, "孙权") == 1
+
+
+def test_a_form_that_led_away_can_be_sent_when_one_comes_back_to_it(console: Console, window: Open) -> None:
+    person = window()
+    page = person.log_in("operator")
+    held = on_the_way_to_a_new_customer(console, person, "孙策")
+
+    page.keyboard.press("F2")
+    page.keyboard.press("Enter")
+    console.service.wait_until(lambda: called(console, "孙策") == 2, s_max=10)
+    page.wait_for_timeout(PRESSED_MS)
+    held[-1].continue_()
+
+    expect(page.locator("#name")).to_have_text("孙策")

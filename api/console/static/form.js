@@ -79,9 +79,14 @@ export function complain(form, problem) {
 
 // Sends a form by `send(contents)`; a second press while the first is on its way does nothing.
 export function onSubmit(form, send) {
+  const button = one("[type=submit]", form);
+  // Browsers come back to a page as it was left.
+  button.disabled = false;
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) button.disabled = false;
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = one("[type=submit]", form);
     if (button.disabled) return;
     button.disabled = true;
     clear(form);
@@ -93,6 +98,12 @@ export function onSubmit(form, send) {
       button.disabled = false;
     }
   });
+}
+
+// Goes to another page. Until it is there this one sends nothing more: whoever awaits it waits for ever.
+export function leave(path) {
+  location.assign(path);
+  return new Promise(() => {});
 }
 
 export function open(id, row = {}) {
