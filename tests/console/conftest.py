@@ -143,12 +143,15 @@ def window(console: Console, chromium: Browser) -> Iterator[Callable[..., Window
     """Opens windows, each with cookies of its own; at the end no page may have complained."""
     opened: list[Window] = []
 
-    def open_window(*, language: str = "en", is_dark: bool = False, agent: str | None = None) -> Window:
+    def open_window(
+        *, language: str = "en", is_dark: bool = False, agent: str | None = None, time_zone: str | None = None
+    ) -> Window:
         context = chromium.new_context(
             locale="zh-CN" if language == "zh" else "en-GB",
             viewport={"width": 1_280, "height": 900},
             color_scheme="dark" if is_dark else "light",
             user_agent=agent,
+            timezone_id=time_zone,
         )
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)

@@ -3,9 +3,10 @@
 import { t, translated } from "./words.js";
 
 export class Problem extends Error {
-  constructor(document) {
+  constructor(document, isDecided = false) {
     super(translated(document.detail || document.title));
     this.document = document;
+    this.isDecided = isDecided;
     this.errors = (document.errors || []).map((each) => ({ ...each, detail: translated(each.detail) }));
   }
 }
@@ -16,7 +17,9 @@ const SEEN = "position-seen";
 const PAST = /^\/v1\/(orders\/(?!export)[^/?]+|events|trial-balance|customers\/[^/]+\/statement)(?=[/?]|$)/;
 const token = document.querySelector("meta[name=csrf-token]").content;
 
-export const newKey = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const random = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export const newKey = () => ({ text: random() });
 
 async function send(method, path, body, headers) {
   try {
@@ -64,11 +67,23 @@ export async function ask(method, path, body = null, headers = {}) {
     delete headers["Ledger-Min-Position"];
     return ask(method, path, body, headers);
   }
-  if (!answer.ok) throw new Problem(document_);
+  if (!answer.ok) throw new Problem(document_, isDecided(answer, document_));
   return document_;
 }
 
+// A refusal that the ledger decided names the position it was decided at. What never came to that names none, and a key
+// that has another command's outcome has none of this one's.
+const isDecided = (answer, { code }) => answer.status < 500 && answer.headers.has("Ledger-Position") && code !== "idempotency-key-reused";
+
 export const read = (path) => ask("GET", path);
 
-// A command that is sent again after a failure keeps its key, so that it never takes effect twice.
-export const command = (path, body, key) => ask("POST", path, body, { "Idempotency-Key": key });
+// A command that is sent again after a failure keeps its key, so that it never takes effect twice. A refusal stays its
+// key's answer for ever: after one the next try is another command.
+export async function command(path, body, key) {
+  try {
+    return await ask("POST", path, body, { "Idempotency-Key": key.text });
+  } catch (problem) {
+    if (problem.isDecided) key.text = random();
+    throw problem;
+  }
+}

@@ -16,7 +16,7 @@ async function show() {
   document.title = `${customer.name} · orderledger`;
   facts(one("#facts"), [
     [t("Status"), state(customer.status)],
-    [t("Level"), levels[customer.level_id] ?? t("none")],
+    [t("Level"), levels[customer.level_id] ?? customer.level_id ?? t("none")],
     [t("Mobile number"), customer.mobile],
     [t("Contact"), customer.contact],
     [t("Credit limit"), money(customer.credit_limit, customer.currency)],
@@ -106,7 +106,7 @@ onSubmit(one("#confirm form"), async () => {
 offerReversals(reload);
 
 try {
-  if (one("#editor")) levels = Object.fromEntries((await read("/v1/levels?limit=200")).data.map((each) => [each.id, each.name]));
+  if (one("#customer").hasAttribute("data-levels")) levels = Object.fromEntries((await read("/v1/levels?limit=200")).data.map((each) => [each.id, each.name]));
 } catch {
   levels = {};
 }

@@ -42,8 +42,18 @@ export function fill(form, row) {
     else if (input.type === "checkbox") input.checked = value ?? input.defaultChecked;
     else if (input.name === "tiers") input.value = (value ?? []).map((each) => `${each.from_quantity} ${each.unit_price}`).join("\n");
     else if (input.name === "executor_settings") input.value = value && Object.keys(value).length ? JSON.stringify(value) : "";
-    else input.value = value ?? (row.id ? "" : input.defaultValue ?? "");
+    else {
+      const text = value ?? (row.id ? "" : input.defaultValue ?? "");
+      if (input.tagName === "SELECT") offer(input, text);
+      input.value = text;
+    }
   }
+}
+
+// What a select has no choice for, such as a level that one may not see, becomes one: it is sent as it was.
+function offer(select, value) {
+  one("[data-offered]", select)?.remove();
+  if (value && ![...select.options].some((each) => each.value === value)) select.append(el("option", { value, "data-offered": true }, value));
 }
 
 export function clear(form) {
@@ -69,9 +79,14 @@ export function complain(form, problem) {
 
 // Sends a form by `send(contents)`; a second press while the first is on its way does nothing.
 export function onSubmit(form, send) {
+  const button = one("[type=submit]", form);
+  // Browsers come back to a page as it was left.
+  button.disabled = false;
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) button.disabled = false;
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = one("[type=submit]", form);
     if (button.disabled) return;
     button.disabled = true;
     clear(form);
@@ -83,6 +98,12 @@ export function onSubmit(form, send) {
       button.disabled = false;
     }
   });
+}
+
+// Goes to another page. Until it is there this one sends nothing more: whoever awaits it waits for ever.
+export function leave(path) {
+  location.assign(path);
+  return new Promise(() => {});
 }
 
 export function open(id, row = {}) {

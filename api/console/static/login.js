@@ -1,18 +1,18 @@
 import { ask } from "./api.js";
 import { one, say } from "./dom.js";
-import { clear, complain, onSubmit } from "./form.js";
+import { clear, complain, leave, onSubmit } from "./form.js";
 import { t } from "./words.js";
 
 function enter() {
   const next = new URLSearchParams(location.search).get("next") ?? "/";
   // Only to a page of this service, whatever the address says.
   const target = new URL(next, location.origin);
-  location.assign(target.origin === location.origin ? target.pathname + target.search : "/");
+  return leave(target.origin === location.origin ? target.pathname + target.search : "/");
 }
 
 onSubmit(one("#by-password"), async ({ username = "", password = "" }) => {
   await ask("POST", "/v1/session", { username, password });
-  enter();
+  await enter();
 });
 
 const byCode = one("#by-code");
@@ -29,6 +29,6 @@ if (byCode) {
   });
   onSubmit(byCode, async ({ mobile = "", code = "" }) => {
     await ask("POST", "/v1/session", { mobile, code });
-    enter();
+    await enter();
   });
 }

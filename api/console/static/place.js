@@ -1,7 +1,7 @@
 import { ask, command, newKey } from "./api.js";
 import { facts, one } from "./dom.js";
 import { restorePickers } from "./picker.js";
-import { clear, complain, contents, fillSelects, onSubmit } from "./form.js";
+import { clear, complain, contents, fillSelects, leave, onSubmit } from "./form.js";
 import { money, number } from "./format.js";
 import { t } from "./words.js";
 
@@ -45,7 +45,7 @@ form.addEventListener("input", () => {
 
 onSubmit(form, async () => {
   const done = await command("/v1/orders", order(), key);
-  location.assign(`/orders/${done.order.id}`);
+  await leave(`/orders/${done.order.id}`);
 });
 
 await Promise.all([fillSelects(), restorePickers()]);

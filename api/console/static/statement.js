@@ -7,14 +7,19 @@ import { t } from "./words.js";
 const form = one("#span");
 // Whose it is: the page's customer, or, on the staff's own page, the one that was found.
 const whose = () => one("#statement").dataset.customer || form.elements.customer_id.value.trim();
-const DAY_MS = 86_400_000;
+
+// A day has 24 hours only where no clock is changed. Times in the log have microseconds.
+const begin = (day) => new Date(`${day}T00:00`);
+function end(day) {
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(new Date(year, month - 1, date + 1) - 1).toISOString().replace("Z", "999Z");
+}
 
 function query() {
   const found = new URLSearchParams();
   const { from, to } = form.elements;
-  if (from.value) found.set("from", new Date(`${from.value}T00:00`).toISOString());
-  // The day itself is part of it, to its last millisecond.
-  if (to.value) found.set("to", new Date(new Date(`${to.value}T00:00`).getTime() + DAY_MS - 1).toISOString());
+  if (from.value) found.set("from", begin(from.value).toISOString());
+  if (to.value) found.set("to", end(to.value));
   return found;
 }
 
