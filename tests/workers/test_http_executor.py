@@ -224,8 +224,12 @@ def test_retry_after_is_read_as_seconds_or_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT"]
-)
+    "value",
+    [
+        "", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+    ],
+)  # fmt: skip
 def test_a_senseless_retry_after_is_ignored(value: str) -> None:
     assert retry_after_s({"Retry-After": value}) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -145,6 +146,41 @@ def webhooks_wait_s(attempt: dict[str, str]) -> float:
 
     asked, next_try = (datetime.fromisoformat(attempt[name]) for name in ("attempted_at", "next_try_at"))
     return (next_try - asked).total_seconds()
+
+
+def test_a_wait_of_more_years_than_there_are_is_a_failure_like_others(sqlite_office: PostOffice) -> None:
+    office = sqlite_office
+    headers = {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}
+    office.receiver.behaviour = lambda path, message_id: Reply(status=503, headers=headers)
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+
+    office.deliver_until(lambda: office.read(webhook_id)["failures"] >= 2)
+
+    assert {each["code"] for each in office.attempts(webhook_id)} == {"http-503"}
+
+
+def test_whatever_goes_wrong_in_a_call_is_a_failed_attempt_and_the_end_of_a_ping(
+    sqlite_office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object, **__: object) -> socket.socket:
+        raise RuntimeError("nobody thought of this")
+
+    office = sqlite_office
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    ping_id = webhooks.ask_for_ping(office.directory, webhook_id)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    courier = office.courier(replace(FAST, disable_after_s=0.5))
+
+    office.deliver_until(lambda: office.read(webhook_id)["state"] == "disabled", courier)
+
+    attempts = office.attempts(webhook_id)
+    assert {(each["code"], each["status"]) for each in attempts} == {("call-broken", None)}
+    assert [each["message_id"] for each in attempts].count(ping_id) == 1
+    assert office.read(webhook_id)["failures"] == len(attempts) - 1 >= 2
 
 
 def test_a_receiver_that_is_gone_is_disabled_at_once_and_goes_on_when_enabled(office: PostOffice) -> None:
