@@ -15,6 +15,7 @@ from ledger.commands import CompleteOrder
 from ledger.errors import OrderNotCancellable, StaleAttempt
 from submissions import prove
 from workers.claims import Claims
+from workers.runner import REQUESTS_MAX
 
 
 def test_a_delivered_order_is_captured(office: Office) -> None:
@@ -397,6 +398,57 @@ def test_a_cancellation_that_the_executor_refuses_is_refused(office: Office) -> 
     assert isinstance(office.outcome(key).error, OrderNotCancellable)
     assert order.status == "completed"
     assert len(office.stub.called("POST", "/cancellation")) == 1
+
+
+def test_a_request_whose_outcome_is_stored_is_forgotten_and_nobody_asked_again(office: Office) -> None:
+    is_refusing = True
+
+    def refuse_once(stub: ExecutorStub, call: Call) -> Reply | None:
+        if call.path == "/orders":
+            return stub.accept(call)
+        return Reply(status=409, document={}) if is_refusing and call.path.endswith("/cancellation") else None
+
+    office.stub.behaviour = refuse_once
+    order_id, runner = office.place(), office.runner()
+    office.work_until(lambda: order_id in office.stub.executing, runner)
+    key = office.request_cancellation(order_id)
+    office.work_until(lambda: office.desk.rows("SELECT * FROM cancellation_requests") == [], runner)
+    is_refusing = False
+
+    office.request_cancellation(order_id, key)  # As when the row could not be deleted after its outcome was stored.
+    office.work_until(lambda: office.desk.rows("SELECT * FROM cancellation_requests") == [], runner)
+    runner.work(0.3)
+    office.stub.finish(order_id)
+    (order,) = office.work(order_id, runner=runner)
+
+    assert isinstance(office.outcome(key).error, OrderNotCancellable)
+    assert order.status == "completed"
+    assert len(office.stub.called("POST", "/cancellation")) == 1
+
+
+def test_requests_that_their_executor_never_answers_hold_up_no_others(office: Office) -> None:
+    ended = office.place()
+    office.work(ended)
+    stuck, other = office.place(), office.place()
+    office.stub.behaviour = lambda stub, call: (
+        stub.accept(call)
+        if call.path == "/orders"
+        else Reply(status=503, document={})
+        if call.path.endswith(f"{stuck}/cancellation")
+        else None
+    )
+    runner = office.runner(replace(FAST, executor_poll_s=60.0, executor_poll_max_s=60.0))
+    office.work_until(lambda: {stuck, other} <= office.stub.executing.keys(), runner)
+    for _ in range(REQUESTS_MAX):
+        office.request_cancellation(stuck)
+    office.work_until(lambda: office.stub.called("POST", f"{stuck}/cancellation") != [], runner)
+
+    of_ended, of_other = office.request_cancellation(ended), office.request_cancellation(other)
+    office.work_until(lambda: None not in (office.outcome(of_ended), office.outcome(of_other)), runner, timeout_s=5)
+
+    assert isinstance(office.outcome(of_ended).error, OrderNotCancellable)
+    assert office.order(other).status == "cancelled"
+    assert office.order(stuck).status == "executing"
 
 
 def test_a_cancellation_of_an_order_that_ended_meanwhile_is_refused_without_a_call(office: Office) -> None:
