@@ -268,6 +268,42 @@ def test_a_replay_while_messages_are_sent_is_not_overwritten(sqlite_office: Post
     assert taken[-13:] == list(range(1, 14))
 
 
+def test_what_the_old_address_answers_is_nothing_to_the_new_one(office: PostOffice) -> None:
+    office.receiver.behaviour = lambda path, message_id: Reply(status=410, delay_s=0.5) if path == "/hook" else Reply()
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.receiver.secrets["/new"] = office.receiver.secrets["/hook"]
+    office.desk.recharge(account_id, 1)
+    office.deliver_until(lambda: office.receiver.received != [])
+
+    change = {"url": office.receiver.url("/new")}
+    webhooks.change(office.directory, webhook_id, change, head=office.head())
+    office.deliver_until(lambda: office.receiver.taken("/new") != [], timeout_s=5)
+    office.deliver_all(webhook_id)
+
+    shown = office.read(webhook_id)
+    assert (shown["state"], shown["failures"], shown["failing_since"]) == ("delivering", 0, None)
+    assert office.receiver.positions("/new") == [2]
+    assert [each["code"] for each in office.attempts(webhook_id)] == ["delivered"]
+
+
+def test_a_call_that_began_before_it_was_enabled_disables_nothing(office: PostOffice) -> None:
+    answers = iter([Reply(status=500), Reply(status=410, delay_s=0.5)])
+    office.receiver.behaviour = lambda path, message_id: next(answers, Reply())
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    office.deliver_until(lambda: len(office.receiver.received) == 2)
+
+    enabled = webhooks.enable(office.directory, webhook_id, head=office.head())
+    office.deliver_until(lambda: office.receiver.taken() != [], timeout_s=5)
+    office.deliver_all(webhook_id)
+
+    assert (enabled["state"], enabled["failures"], enabled["failing_since"]) == ("delivering", 0, None)
+    assert office.receiver.positions() == [2]
+    assert [each["attempt"] for each in office.attempts(webhook_id)] == [1, 1]
+
+
 def test_a_ping_is_sent_signed_in_whatever_state_and_is_no_event(sqlite_office: PostOffice) -> None:
     office = sqlite_office
     account_id = office.customer()
