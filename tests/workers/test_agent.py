@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -256,6 +257,60 @@ def test_an_order_given_to_one_executor_is_never_given_to_another(office: Office
     (order,) = office.work(order_id, runner=runner)
 
     assert (order.status, order.code) == ("needs_review", "executor-changed")
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_an_order_is_never_started_at_an_address_that_it_was_not_first_given_to(office: Office, is_lost: bool) -> None:
+    with closing(ExecutorStub()) as other:
+
+        def move(stub: ExecutorStub, call: Call) -> Reply:
+            office.product_settings = {"url": other.url}
+            return replace(stub.deliver(call), silent=True)
+
+        office.stub.behaviour = move
+        order_id, runner = office.place(), office.runner()
+        if is_lost:
+            runner.turn(claiming=True)
+            office.work_until(lambda: office.stub.calls != [])
+            office.expire_leases()
+            runner = office.runner()
+        (order,) = office.work(order_id, runner=runner)
+
+        assert (order.status, order.code) == ("needs_review", "executor-changed")
+        assert office.stub.effects[order_id] == 1
+        assert (other.called("POST"), other.effects[order_id]) == ([], 0)
+
+
+def test_an_order_goes_on_at_another_address_that_knows_it(office: Office) -> None:
+    with closing(ExecutorStub()) as other:
+
+        def move(stub: ExecutorStub, call: Call) -> Reply:
+            other.accept(call)
+            office.product_settings = {"url": f"{other.url}/", "timeout_s": 0.9}
+            return Reply(silent=True)
+
+        office.stub.behaviour = move
+        order_id, runner = office.place(), office.runner()
+        office.work_until(lambda: other.called("GET") != [], runner)
+        key = office.request_cancellation(order_id)
+        (order,) = office.work(order_id, runner=runner)
+
+        assert order.status == "cancelled"
+        assert office.outcome(key).error is None
+        assert other.called("POST", "/orders") == [] and len(office.stub.calls) == 1
+
+
+def test_other_settings_and_another_spelling_are_no_other_address(office: Office) -> None:
+    def change(stub: ExecutorStub, call: Call) -> Reply | None:
+        office.product_settings = {"url": f"{stub.url}/", "timeout_s": 0.9}
+        return Reply(silent=True) if len(stub.calls) == 1 else None
+
+    office.stub.behaviour = change
+    order_id = office.place()
+    (order,) = office.work(order_id)
+
+    assert order.status == "completed"
+    assert [call.method for call in office.stub.calls] == ["POST", "GET", "POST"]
 
 
 def test_many_orders_need_few_commits(office: Office) -> None:
