@@ -123,16 +123,17 @@ def events_of_orders(connection: sa.Connection, order_ids: Sequence[str]) -> dic
     return found
 
 
-def first_times_us(connection: sa.Connection, order_ids: Sequence[str], *, type: str) -> dict[str, int]:
-    """Return when each of the orders first had an event of this type; those that had none are left out."""
-    found: dict[str, int] = {}
+def first_events(connection: sa.Connection, order_ids: Sequence[str], *, type: str) -> dict[str, tuple[int, str]]:
+    """Return when and under which idempotency key each of the orders first had an event of this type, if it had one."""
+    found: dict[str, tuple[int, str]] = {}
     for start in range(0, len(order_ids), PAGE_EVENTS):
         query = (
-            sa.select(_EVENTS.c.order_id, sa.func.min(_EVENTS.c.recorded_at_us))
+            sa.select(_EVENTS.c.order_id, _EVENTS.c.recorded_at_us, _EVENTS.c.idempotency_key)
             .where(_EVENTS.c.order_id.in_(order_ids[start : start + PAGE_EVENTS]), _EVENTS.c.type == type)
-            .group_by(_EVENTS.c.order_id)
+            .order_by(_EVENTS.c.position)
         )
-        found.update({row[0]: row[1] for row in connection.execute(query)})
+        for order_id, recorded_at_us, key in connection.execute(query):
+            found.setdefault(order_id, (recorded_at_us, bytes(key).decode("utf-8")))
     return found
 
 

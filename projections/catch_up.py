@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,7 +55,7 @@ def catch_up(
         applied()
         return done
 
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside, _voiding_unapplied(recent, reader):
         for events in batches:
             if events[0].position != checkpoint.position + 1 or events[-1].position != checkpoint.position + len(
                 events
@@ -71,12 +72,25 @@ def catch_up(
             reader.pending = beside.submit(apply, step, checkpoint, after)
             recent.keep(generation, checkpoint, step.noted, after)
             checkpoint = after
-        reader.is_settled()
 
 
 def checkpoint_at(event: Excerpt) -> Checkpoint:
     """Return the checkpoint of a read model whose last event this is."""
     return Checkpoint(position=event.position, leaf=event.leaf, at_us=event.recorded_at_us)
+
+
+@contextmanager
+def _voiding_unapplied(recent: Recent, reader: _Behind) -> Iterator[None]:
+    """Wait for the last step at the end; unless it was applied, nobody may believe what it noted."""
+    is_applied = False
+    try:
+        try:
+            yield
+        finally:
+            is_applied = reader.is_settled()
+    finally:
+        if not is_applied:
+            recent.forget()
 
 
 class _Behind:

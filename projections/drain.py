@@ -117,8 +117,7 @@ def drain_once(
                     _log.warning("read-model-of-another-log", projection=name, position=checkpoint.position)
                     generations.start(client, name, instead_of=live.generation)
                     return 1
-                live.stop(checkpoint.position, "the log has no such event any more")
-                return None
+                return _stopped(live, checkpoint, checkpoint.position, "the log has no such event any more")
             events = events[1:]
     events = events[:batch_events]
     try:
@@ -129,12 +128,17 @@ def drain_once(
     except (ValueError, TypeError, LookupError):
         # What Redis holds is not what a step wrote. Only a rebuild helps, and a person should know why.
         _log.exception("read-model-damaged", projection=name, position=checkpoint.position)
-        live.stop(checkpoint.position + 1, "the read model is damaged; rebuild it")
-        return None
+        return _stopped(live, checkpoint, checkpoint.position + 1, "the read model is damaged; rebuild it")
     except Unappliable as stop:
-        _log.error("projection-stopped", projection=name, position=stop.position, reason=stop.reason)
-        live.stop(stop.position, stop.reason)
-        return None
+        return _stopped(live, checkpoint, stop.position, stop.reason)
+
+
+def _stopped(live: Generation, checkpoint: Checkpoint, position: int, reason: str) -> int | None:
+    """Stop it where it is and return None; 1, as when someone was faster, if it is elsewhere by now."""
+    if not live.stop(position, reason, at=checkpoint):
+        return 1
+    _log.error("projection-stopped", projection=live.name, position=position, reason=reason)
+    return None
 
 
 def apply_batch(

@@ -103,12 +103,20 @@ class Generation:
             APPLIED.labels(self.name).inc(after.position - before.position)
         return bool(done)
 
-    def stop(self, position: int, reason: str) -> None:
-        """Note that the event at this position cannot be applied."""
-        STOPPED.labels(self.name).inc()
-        self.client.hset(
-            keys.stopped(self.name, self.generation), mapping={"position": str(position), "reason": reason}
+    def stop(self, position: int, reason: str, *, at: Checkpoint) -> bool:
+        """Note that the event at this position cannot be applied; False when someone moved the checkpoint, or it is gone.
+
+        What was read after Redis went back to an earlier state, as at a failover, says nothing about the checkpoint.
+        """
+        done = run_script(
+            self.client,
+            "stop",
+            [keys.checkpoint(self.name, self.generation), keys.stopped(self.name, self.generation)],
+            [at.position, position, reason],
         )
+        if done:
+            STOPPED.labels(self.name).inc()
+        return bool(done)
 
     def stopped(self) -> tuple[int, str] | None:
         """Return position and reason when it is stopped."""

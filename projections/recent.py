@@ -38,3 +38,7 @@ class Recent:
             for key in list(islice(self._notes, len(self._notes) // 2)):
                 del self._notes[key]
         self._of = (generation.generation, after)
+
+    def forget(self) -> None:
+        """Make everything void."""
+        self._of, self._notes = None, {}

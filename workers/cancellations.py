@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ledger.commands import CancelOrder
 from ledger.orders import EXECUTING
 from ledger.schema import cancellation_requests as table
-from ledger.schema import orders
+from ledger.schema import orders, outcomes
 from ledger.submission import Submission
 
 
@@ -44,32 +44,47 @@ class CancellationRequest:
 
 
 def requests_by_order(connection: sa.Connection, order_ids: Sequence[str]) -> dict[str, list[CancellationRequest]]:
-    """Return the open requests for these orders, the oldest first."""
+    """Return the requests for these orders that have no outcome yet, the oldest first."""
     found: dict[str, list[CancellationRequest]] = {}
-    query = sa.select(table).where(table.c.order_id.in_(order_ids)).order_by(table.c.requested_at_us)
+    query = sa.select(table).where(table.c.order_id.in_(order_ids), ~_answered()).order_by(table.c.requested_at_us)
     for row in connection.execute(query).mappings():
         found.setdefault(row["order_id"], []).append(_request(row))
     return found
 
 
-def open_requests(engine: sa.Engine, limit: int) -> tuple[list[CancellationRequest], list[CancellationRequest]]:
-    """Return the oldest requests: those that need no executor (the order is not executing), and those that do."""
+def plain_requests(engine: sa.Engine, limit: int) -> list[CancellationRequest]:
+    """Return the oldest requests that need no executor: the order is not executing, or the outcome is stored already.
+
+    Whoever stored an outcome may not have come to forgetting its request; asking the log again gives the same outcome.
+    """
+    query = _with_orders(sa.select(table)).where(sa.or_(orders.c.status.is_distinct_from(EXECUTING), _answered()))
     with engine.connect() as connection:
-        query = (
-            sa.select(table, orders.c.status)
-            .join(orders, orders.c.order_id == table.c.order_id, isouter=True)
-            .order_by(table.c.requested_at_us)
-            .limit(limit)
-        )
-        rows = connection.execute(query).mappings().all()
-    plain = [_request(row) for row in rows if row["status"] != EXECUTING]
-    return plain, [_request(row) for row in rows if row["status"] == EXECUTING]
+        rows = connection.execute(query.order_by(table.c.requested_at_us).limit(limit)).mappings().all()
+    return [_request(row) for row in rows]
+
+
+def executing_requests(engine: sa.Engine, limit: int) -> dict[bytes, str]:
+    """Return the order of each of the oldest requests that only an executor can answer, by the request's digest."""
+    query = _with_orders(sa.select(table.c.key_digest, table.c.order_id)).where(
+        orders.c.status == EXECUTING, ~_answered()
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query.order_by(table.c.requested_at_us).limit(limit)).all()
+    return {bytes(row.key_digest): row.order_id for row in rows}
 
 
 def forget(engine: sa.Engine, key_digests: Sequence[bytes]) -> None:
     """Remove requests whose outcome is stored."""
     with engine.execution_options(write=True).begin() as connection:
         connection.execute(sa.delete(table).where(table.c.key_digest.in_(key_digests)))
+
+
+def _with_orders(query: sa.Select[Any]) -> sa.Select[Any]:
+    return query.select_from(table.join(orders, orders.c.order_id == table.c.order_id, isouter=True))
+
+
+def _answered() -> sa.Exists:
+    return sa.exists().where(outcomes.c.key_digest == table.c.key_digest)
 
 
 def _request(row: Mapping[Any, Any]) -> CancellationRequest:

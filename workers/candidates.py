@@ -17,6 +17,7 @@ from ledger.events import OrderStarted
 from ledger.orders import EXECUTING, PLACED, Order
 from ledger.schema import claims, orders
 from workers.cancellations import CancellationRequest, requests_by_order
+from workers.starts import address_in
 
 NO_RUNNER = ""
 
@@ -25,8 +26,8 @@ NO_RUNNER = ""
 class Candidate:
     """An order that is due, with its claim as it was seen: `runner` is None when there is no row yet.
 
-    `correlation_id` is the request that placed the order. `first_started_at_us` is None before the first attempt,
-    `details` when the order has none.
+    `correlation_id` is the request that placed the order. `first_started_at_us` is None before the first attempt;
+    `first_address` is that attempt's, None when its start does not say it, and `address` where the product leads to now.
     """
 
     order: Order
@@ -37,6 +38,8 @@ class Candidate:
     last_code: str | None = None
     correlation_id: str = ""
     first_started_at_us: int | None = None
+    first_address: str | None = None
+    address: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     requests: tuple[CancellationRequest, ...] = ()
 
@@ -44,6 +47,11 @@ class Candidate:
     def goes_on(self) -> bool:
         """May the next runner go on with the order's current attempt?"""
         return self.runner == NO_RUNNER and self.order.status == EXECUTING and self.attempt == self.order.attempt
+
+    @property
+    def has_moved(self) -> bool:
+        """Does the product lead to another address than the order was first given to?"""
+        return self.first_address not in (None, self.address)
 
     @property
     def next_attempt(self) -> int:
@@ -105,15 +113,17 @@ def _complete(connection: sa.Connection, candidates: Sequence[Candidate]) -> lis
     placed = [each.order.placed_position for each in candidates]
     details, correlations = log.details_at(connection, placed), log.correlations_at(connection, placed)
     started = [each.order.order_id for each in candidates if each.order.attempt > 0]
-    first_started_at_us = log.first_times_us(connection, started, type=OrderStarted.TYPE) if started else {}
+    first_starts = log.first_events(connection, started, type=OrderStarted.TYPE) if started else {}
     requests = requests_by_order(connection, started) if started else {}
     return [
         replace(
             each,
             correlation_id=correlations.get(each.order.placed_position, each.order.order_id),
-            first_started_at_us=first_started_at_us.get(each.order.order_id),
+            first_started_at_us=first_us,
+            first_address=None if first_key is None else address_in(first_key),
             details=details.get(each.order.placed_position, {}),
             requests=tuple(requests.get(each.order.order_id, ())),
         )
         for each in candidates
+        for first_us, first_key in [first_starts.get(each.order.order_id, (None, None))]
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -18,9 +18,8 @@ from workers.executors.protocol import Executor, UnusableExecutor
 from workers.executors.registry import Executors
 from workers.records import park_submission, start_submission
 from workers.settings import WorkerSettings
-from workers.steps import UNAVAILABLE
-
-EXECUTOR_CHANGED = "executor-changed"
+from workers.starts import address_of
+from workers.steps import EXECUTOR_CHANGED, UNAVAILABLE
 
 ExecutorLookup = Callable[[str], tuple[str, Mapping[str, Any]] | None]
 """From a product's sku to its executor's name and settings, as the directory has them."""
@@ -75,17 +74,19 @@ class Claiming:
             if each.order.status in ENDED:
                 claimed.ended.append(order_id)
                 continue
+            found = executors[each.order.product]
             try:
-                name, executor = self._opened(each, executors[each.order.product])
+                name, executor = self._opened(each, found)
             except UnusableExecutor as error:
                 _log.warning("order-parked", order_id=order_id, code=str(error), correlation_id=each.correlation_id)
                 claimed.parking[order_id] = park_submission(each, each.order.attempt, str(error))
                 continue
+            candidate = replace(each, address=None if found is None else address_of(found[1]))
             if each.goes_on:
-                claimed.going_on.append((each, executor))
+                claimed.going_on.append((candidate, executor))
             else:
-                claimed.starting.append((each, executor))
-                claimed.starts.append(start_submission(each, name, self._runner))
+                claimed.starting.append((candidate, executor))
+                claimed.starts.append(start_submission(candidate, name, self._runner))
 
     def _executor_found(self, sku: str) -> tuple[str, Mapping[str, Any]] | None:
         try:

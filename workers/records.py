@@ -25,6 +25,7 @@ from workers.executors.protocol import (
     Unknown,
 )
 from workers.settings import WorkerSettings
+from workers.starts import start_key
 from workers.steps import ACCEPTED, Finding, Step
 
 ACTOR = "agent"
@@ -52,14 +53,11 @@ class Record:
 
 
 def start_submission(candidate: Candidate, executor: str, runner: str) -> Submission:
-    """Return the intent to call the executor.
-
-    The runner is in the key: another runner's start of the same attempt is not ours.
-    """
+    """Return the intent to call the executor at the candidate's address."""
     order_id, attempt = candidate.order.order_id, candidate.next_attempt
     return _submission(
         StartOrder(order_id=order_id, attempt=attempt, executor=executor),
-        f"start:{order_id}:{attempt}:{runner}",
+        start_key(order_id, attempt, runner, candidate.address),
         candidate.correlation_id,
     )
 

@@ -36,6 +36,9 @@ from workers.steps import Finding, Step
 APPEND_TRIES_MAX = 3
 APPEND_PAUSE_S = 0.2
 REQUESTS_MAX = 100
+"""Cancellation requests that are answered, or made due, at a time."""
+EXPEDITED_MAX = 5_000
+"""Requests at executors that are looked through for new ones: those that get no answer must not hide the others."""
 REQUESTS_LOOK_S = 0.1
 """How often cancellation requests are looked for while calls are under way."""
 NAP_S_MAX = 1.0
@@ -274,7 +277,7 @@ class Runner:
         if self.in_flight and now_s < self._requests_due_at_s:
             return
         self._requests_due_at_s = now_s + REQUESTS_LOOK_S
-        plain, executing = cancellations.open_requests(self._engine, REQUESTS_MAX)
+        plain = cancellations.plain_requests(self._engine, REQUESTS_MAX)
         if plain:
             outcomes = self._settled([request.submission() for request in plain])
             definite = [
@@ -284,11 +287,12 @@ class Runner:
             ]
             if definite:
                 cancellations.forget(self._engine, definite)
-        fresh = [request for request in executing if request.key_digest not in self._expedited]
-        reached = claims.expedite(self._engine, [each.order_id for each in fresh], now_us()) if fresh else set()
+        executing = cancellations.executing_requests(self._engine, EXPEDITED_MAX)
+        fresh = [order_id for digest, order_id in executing.items() if digest not in self._expedited][:REQUESTS_MAX]
+        reached = claims.expedite(self._engine, fresh, now_us()) if fresh else set()
         # A request whose claim is held just now comes up again: it must not wait for the time that its runner sets.
         self._expedited = {
-            each.key_digest for each in executing if each.key_digest in self._expedited or each.order_id in reached
+            digest for digest, order_id in executing.items() if digest in self._expedited or order_id in reached
         }
 
     def _nap_s(self) -> float | None:

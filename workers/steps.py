@@ -2,7 +2,8 @@
 thread.
 
 A first attempt's first step executes. Every other step is in doubt and asks first; only when the executor does not
-know the order is the identical call to execute repeated. Source: docs/architecture.md, intent before effect.
+know the order is the identical call to execute repeated, and never at another address than the order was first given to.
+Source: docs/architecture.md, intent before effect.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from workers.executors.protocol import (
     CancelReport,
     Contradiction,
     ExecuteReport,
+    Executing,
     Executor,
     ExecutorOrder,
     NotKnown,
@@ -32,6 +34,7 @@ from workers.figures import CALL_S, CALLS, IN_FLIGHT
 
 UNAVAILABLE = "executor-unavailable"
 FORGOTTEN = "executor-forgot-order"
+EXECUTOR_CHANGED = "executor-changed"
 RAISED = "executor-raised"
 UNUSABLE = "executor-unusable"
 ACCEPTED = "accepted"
@@ -101,14 +104,26 @@ def _take(step: Step) -> Finding:
     if step.is_first:
         return Finding(step=step, report=_execute(step))
     cancellation: CancelReport | None = None
+    if step.candidate.has_moved:
+        # Only who knows the order can take it back.
+        report = _enquire(step)
+        if not step.requests or not isinstance(report, Executing):
+            return Finding(step=step, report=report)
     if step.requests:
         cancellation = _call(step, step.executor.cancel)
         if isinstance(cancellation, Cancelled | Contradiction):
             return Finding(step=step, cancellation=cancellation)
+    return Finding(step=step, report=_enquire(step), cancellation=cancellation)
+
+
+def _enquire(step: Step) -> ExecuteReport | None:
+    """Ask about the order, and execute it again when it surely was not begun."""
     report = _call(step, step.executor.enquire)
-    if isinstance(report, NotKnown):
-        report = Contradiction(code=FORGOTTEN) if step.was_accepted else _execute(step)
-    return Finding(step=step, report=report, cancellation=cancellation)
+    if not isinstance(report, NotKnown):
+        return report
+    if step.candidate.has_moved:
+        return Contradiction(code=EXECUTOR_CHANGED)
+    return Contradiction(code=FORGOTTEN) if step.was_accepted else _execute(step)
 
 
 def _execute(step: Step) -> ExecuteReport | None:

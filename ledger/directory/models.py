@@ -168,7 +168,7 @@ class Webhook(Versioned, Base):
 class WebhookProgress(Base):
     """How far a subscription is, beside it, so that delivering changes no revision: `position` is the last one that is
     done with, `parts` how many messages of the next one are delivered. `runner`, `fence` and `lease_until_us` are the
-    claim of who delivers; every claim and every replay raises the fence.
+    claim of who delivers; every claim raises the fence, and so does whoever replays, enables, pauses or moves it.
     """
 
     __tablename__ = "webhook_progress"

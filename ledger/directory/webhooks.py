@@ -141,7 +141,7 @@ def change(
             row.active = changes["active"]
         if changes.keys() & {"url", "active"}:
             # Whoever mends an address wants to know at once whether it is right.
-            row.progress.due_at_us = 0
+            _begin_anew(row.progress)
         touch(row)
     return public(row, head=head)
 
@@ -174,6 +174,7 @@ def enable(directory: Directory, webhook_id: str, *, head: int) -> dict[str, Any
     with directory.writing() as session:
         row = find(session, Webhook, KIND, webhook_id, lock=True)
         _forget_failures(row.progress)
+        _begin_anew(row.progress)
         row.active = True
         touch(row)
     return public(row, head=head)
@@ -187,9 +188,7 @@ def replay(directory: Directory, webhook_id: str, from_position: int, *, head: i
         row = find(session, Webhook, KIND, webhook_id, lock=True)
         progress = row.progress
         progress.position, progress.parts = from_position - 1, 0
-        # Whoever delivers just now must not put its own position over this one.
-        progress.fence += 1
-        progress.runner, progress.lease_until_us, progress.due_at_us = NO_RUNNER, 0, 0
+        _begin_anew(progress)
     return public(row, head=head)
 
 
@@ -251,7 +250,13 @@ def _delete(session: Session, row: Webhook) -> None:
 
 def _forget_failures(progress: WebhookProgress) -> None:
     progress.disabled_at_us = progress.disabled_reason = progress.failing_since_us = progress.last_code = None
-    progress.failures = progress.due_at_us = 0
+    progress.failures = 0
+
+
+def _begin_anew(progress: WebhookProgress) -> None:
+    """Make it due for anyone: whoever delivers just now must not put its own position, or its failure, over this."""
+    progress.fence += 1
+    progress.runner, progress.lease_until_us, progress.due_at_us = NO_RUNNER, 0, 0
 
 
 def _stored_types(names: Sequence[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
+import redis
 
 from ledger import log
 from projections import generations
@@ -66,6 +68,49 @@ def test_a_catch_up_that_someone_overtakes_ends_and_harms_nothing(use: Context, 
 
     assert position_of(use.redis, "orders") == 50
     assert diff(use.engine, use.redis, "orders").differences == ()
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_notes_of_a_step_that_someone_else_was_faster_with_are_void(use: Context, name: str, head: int) -> None:
+    class Overtaken(Generation):
+        is_overtaken = False
+
+        def fields(self, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
+            if not self.is_overtaken:
+                self.is_overtaken = True
+                drain_once(use.engine, use.redis, name, 10)
+            return super().fields(wanted)
+
+    live = generations.start(use.redis, name)
+    drain_once(use.engine, use.redis, name, 10)
+    checkpoint = live.checkpoint()
+    assert checkpoint is not None
+    recent = Recent()
+
+    slow = Overtaken(use.redis, name, live.generation)
+    catch_up(slow, checkpoint, batches_after(use.engine, checkpoint.position, 10), recent)
+    drain_once(use.engine, use.redis, name, 10, recent)
+
+    assert slow.is_overtaken
+    assert position_of(use.redis, name) == 30
+    assert diff(use.engine, use.redis, name).differences == ()
+
+
+def test_notes_of_a_step_that_redis_did_not_answer_to_are_void(use: Context, head: int) -> None:
+    recent, live = Recent(), generations.start(use.redis, "transactions")
+    drain_once(use.engine, use.redis, "transactions", 10, recent)
+    checkpoint = live.checkpoint()
+    assert checkpoint is not None
+
+    def cut() -> None:
+        raise redis.ConnectionError
+
+    with pytest.raises(redis.ConnectionError):
+        catch_up(live, checkpoint, batches_after(use.engine, 10, 10), recent, applied=cut)
+
+    after = live.checkpoint()
+    assert after is not None and after.position == 20
+    assert recent.at(live, after) == {}
 
 
 def test_notes_outlive_a_job_and_are_void_after_redis_lost_everything(desk: Desk, use: Context, head: int) -> None:

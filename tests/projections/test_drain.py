@@ -222,6 +222,22 @@ def test_a_redis_taken_back_to_an_earlier_state_at_any_moment_goes_on_from_there
     expect_exact(use)
 
 
+def test_a_redis_taken_back_between_a_look_and_a_read_stops_nothing(desk: Desk, use: Context) -> None:
+    desk.open(recharged_minor=100)
+    live = generations.start(use.redis, "balances")
+    saved = kept(use.redis)
+    drain_once(use.engine, use.redis, "balances", 1)
+
+    # The log is read after the look and before the account that the recharge is of.
+    sa.event.listen(use.engine, "after_cursor_execute", lambda *_: bring_back(use.redis, saved), once=True)
+    applied = drain_once(use.engine, use.redis, "balances", 10)
+
+    assert (applied, position_of(use.redis, "balances"), live.stopped()) == (1, 0, None)
+    drain_with(use, "balances", linger_s=0)
+    assert position_of(use.redis, "balances") == 2
+    assert diff(use.engine, use.redis, "balances").differences == ()
+
+
 def damage(engine: sa.Engine, statement: str) -> None:
     """Do to the log what its triggers forbid."""
     with engine.connect().execution_options(write=True) as connection:

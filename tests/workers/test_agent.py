@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from ledger.commands import CompleteOrder
 from ledger.errors import OrderNotCancellable, StaleAttempt
 from submissions import prove
 from workers.claims import Claims
+from workers.runner import REQUESTS_MAX
 
 
 def test_a_delivered_order_is_captured(office: Office) -> None:
@@ -257,6 +259,60 @@ def test_an_order_given_to_one_executor_is_never_given_to_another(office: Office
     assert (order.status, order.code) == ("needs_review", "executor-changed")
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_an_order_is_never_started_at_an_address_that_it_was_not_first_given_to(office: Office, is_lost: bool) -> None:
+    with closing(ExecutorStub()) as other:
+
+        def move(stub: ExecutorStub, call: Call) -> Reply:
+            office.product_settings = {"url": other.url}
+            return replace(stub.deliver(call), silent=True)
+
+        office.stub.behaviour = move
+        order_id, runner = office.place(), office.runner()
+        if is_lost:
+            runner.turn(claiming=True)
+            office.work_until(lambda: office.stub.calls != [])
+            office.expire_leases()
+            runner = office.runner()
+        (order,) = office.work(order_id, runner=runner)
+
+        assert (order.status, order.code) == ("needs_review", "executor-changed")
+        assert office.stub.effects[order_id] == 1
+        assert (other.called("POST"), other.effects[order_id]) == ([], 0)
+
+
+def test_an_order_goes_on_at_another_address_that_knows_it(office: Office) -> None:
+    with closing(ExecutorStub()) as other:
+
+        def move(stub: ExecutorStub, call: Call) -> Reply:
+            other.accept(call)
+            office.product_settings = {"url": f"{other.url}/", "timeout_s": 0.9}
+            return Reply(silent=True)
+
+        office.stub.behaviour = move
+        order_id, runner = office.place(), office.runner()
+        office.work_until(lambda: other.called("GET") != [], runner)
+        key = office.request_cancellation(order_id)
+        (order,) = office.work(order_id, runner=runner)
+
+        assert order.status == "cancelled"
+        assert office.outcome(key).error is None
+        assert other.called("POST", "/orders") == [] and len(office.stub.calls) == 1
+
+
+def test_other_settings_and_another_spelling_are_no_other_address(office: Office) -> None:
+    def change(stub: ExecutorStub, call: Call) -> Reply | None:
+        office.product_settings = {"url": f"{stub.url}/", "timeout_s": 0.9}
+        return Reply(silent=True) if len(stub.calls) == 1 else None
+
+    office.stub.behaviour = change
+    order_id = office.place()
+    (order,) = office.work(order_id)
+
+    assert order.status == "completed"
+    assert [call.method for call in office.stub.calls] == ["POST", "GET", "POST"]
+
+
 def test_many_orders_need_few_commits(office: Office) -> None:
     order_ids = [office.place(1) for _ in range(40)]
 
@@ -397,6 +453,57 @@ def test_a_cancellation_that_the_executor_refuses_is_refused(office: Office) -> 
     assert isinstance(office.outcome(key).error, OrderNotCancellable)
     assert order.status == "completed"
     assert len(office.stub.called("POST", "/cancellation")) == 1
+
+
+def test_a_request_whose_outcome_is_stored_is_forgotten_and_nobody_asked_again(office: Office) -> None:
+    is_refusing = True
+
+    def refuse_once(stub: ExecutorStub, call: Call) -> Reply | None:
+        if call.path == "/orders":
+            return stub.accept(call)
+        return Reply(status=409, document={}) if is_refusing and call.path.endswith("/cancellation") else None
+
+    office.stub.behaviour = refuse_once
+    order_id, runner = office.place(), office.runner()
+    office.work_until(lambda: order_id in office.stub.executing, runner)
+    key = office.request_cancellation(order_id)
+    office.work_until(lambda: office.desk.rows("SELECT * FROM cancellation_requests") == [], runner)
+    is_refusing = False
+
+    office.request_cancellation(order_id, key)  # As when the row could not be deleted after its outcome was stored.
+    office.work_until(lambda: office.desk.rows("SELECT * FROM cancellation_requests") == [], runner)
+    runner.work(0.3)
+    office.stub.finish(order_id)
+    (order,) = office.work(order_id, runner=runner)
+
+    assert isinstance(office.outcome(key).error, OrderNotCancellable)
+    assert order.status == "completed"
+    assert len(office.stub.called("POST", "/cancellation")) == 1
+
+
+def test_requests_that_their_executor_never_answers_hold_up_no_others(office: Office) -> None:
+    ended = office.place()
+    office.work(ended)
+    stuck, other = office.place(), office.place()
+    office.stub.behaviour = lambda stub, call: (
+        stub.accept(call)
+        if call.path == "/orders"
+        else Reply(status=503, document={})
+        if call.path.endswith(f"{stuck}/cancellation")
+        else None
+    )
+    runner = office.runner(replace(FAST, executor_poll_s=60.0, executor_poll_max_s=60.0))
+    office.work_until(lambda: {stuck, other} <= office.stub.executing.keys(), runner)
+    for _ in range(REQUESTS_MAX):
+        office.request_cancellation(stuck)
+    office.work_until(lambda: office.stub.called("POST", f"{stuck}/cancellation") != [], runner)
+
+    of_ended, of_other = office.request_cancellation(ended), office.request_cancellation(other)
+    office.work_until(lambda: None not in (office.outcome(of_ended), office.outcome(of_other)), runner, timeout_s=5)
+
+    assert isinstance(office.outcome(of_ended).error, OrderNotCancellable)
+    assert office.order(other).status == "cancelled"
+    assert office.order(stuck).status == "executing"
 
 
 def test_a_cancellation_of_an_order_that_ended_meanwhile_is_refused_without_a_call(office: Office) -> None:

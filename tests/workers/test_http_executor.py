@@ -224,8 +224,12 @@ def test_retry_after_is_read_as_seconds_or_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT"]
-)
+    "value",
+    [
+        "", "soon", "-1", "1e9", "１２", "nan", "12345678901", "Mon, 99 Foo 2026 00:00:00 GMT",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+    ],
+)  # fmt: skip
 def test_a_senseless_retry_after_is_ignored(value: str) -> None:
     assert retry_after_s({"Retry-After": value}) is None
 
@@ -235,7 +239,8 @@ def test_a_senseless_retry_after_is_ignored(value: str) -> None:
 PRIVATE = [
     "127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
     "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
-    "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1",
+    "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "fec0::1", "::127.0.0.1",
+    "::ffff:0:127.0.0.1", "::8.8.8.8", "4000::1", "2001:db8::1",
 ]  # fmt: skip
 
 
@@ -245,7 +250,7 @@ def test_private_addresses_are_refused(address: str) -> None:
         addresses_of(address, 80, allow_private=False, timeout_s=1.0)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
 def test_public_addresses_are_allowed(address: str) -> None:
     found = addresses_of(address, 80, allow_private=False, timeout_s=1.0)
 

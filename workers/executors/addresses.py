@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 ADDRESSES_MAX = 8
 RESOLVER_THREADS = 4
 _TRANSLATED = IPv6Network("64:ff9b::/96")
+_GIVEN_OUT = IPv6Network("2000::/3")
 
 
 class AddressRefused(Exception):
@@ -62,15 +63,20 @@ def _is_allowed(text: str, *, allow_private: bool) -> bool:
         return False
     if address.is_multicast:
         return False
-    return allow_private or all(each.is_global and not each.is_multicast for each in _meant(address))
+    return allow_private or _is_public(address)
 
 
-def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
-    """Return the address and every IPv4 address wrapped in it."""
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Say whether it is an address of the internet, and so is every IPv4 address wrapped in it.
+
+    Of IPv6 only what is given out counts: `is_global` is also true of what is reserved or means this machine.
+    """
     if isinstance(address, IPv4Address):
-        return [address]
-    wrapped = [each for each in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())) if each is not None]
-    if address in _TRANSLATED:
-        wrapped.append(IPv4Address(int(address) & 0xFFFF_FFFF))
+        return address.is_global and not address.is_multicast
     # A mapped address counts as what it maps; Python 3.11 calls the mapping itself reserved.
-    return list(wrapped) if address.ipv4_mapped is not None else [address, *wrapped]
+    if address.ipv4_mapped is not None:
+        return _is_public(address.ipv4_mapped)
+    if address in _TRANSLATED:
+        return _is_public(IPv4Address(int(address) & 0xFFFF_FFFF))
+    wrapped = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
+    return address in _GIVEN_OUT and address.is_global and all(_is_public(each) for each in wrapped)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import structlog
+
 from ledger.webhooks.settings import WebhookSettings
 from ledger.webhooks.urls import url_problem
 from workers.executors.addresses import AddressRefused
@@ -21,7 +23,10 @@ from workers.webhooks.subscriptions import Subscription
 
 DELIVERED = "delivered"
 ADDRESS_REFUSED = "address-refused"
+CALL_BROKEN = "call-broken"
 GONE = 410
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,11 @@ class Result:
 def send(message: Message, subscription: Subscription, settings: WebhookSettings, connections: Connections) -> Result:
     """Send the message once, within the deadline of one call."""
     began_s = time.monotonic()
-    code, status, retry_s = _sent(message, subscription, settings, connections)
+    try:
+        code, status, retry_s = _sent(message, subscription, settings, connections)
+    except Exception:  # noqa: BLE001 - The edge of a call: whatever its answer does to us is a failure like others.
+        _log.exception("webhook-call-broken", webhook=subscription.id, message_id=message.id)
+        code, status, retry_s = CALL_BROKEN, None, None
     took_s = time.monotonic() - began_s
     WEBHOOK_S.labels(DELIVERED if code == DELIVERED else "failed").observe(took_s)
     return Result(code=code, status=status, duration_ms=round(took_s * 1_000), retry_after_s=retry_s)

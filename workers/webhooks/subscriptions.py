@@ -1,7 +1,7 @@
 """Subscriptions as who delivers sees them, and claims to them: an exclusive, expiring right to deliver, and to say how far.
 
 A claim is a row of webhook_progress with a runner and a lease in the future. Taking one compares and raises the fence;
-whoever comes back after its lease, after a replay or a deletion, has another fence and changes nothing.
+whoever comes back after its lease, after a replay, a deletion, or a change of the address, has another fence and changes nothing.
 """
 
 from __future__ import annotations

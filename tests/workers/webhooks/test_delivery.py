@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -147,6 +148,41 @@ def webhooks_wait_s(attempt: dict[str, str]) -> float:
     return (next_try - asked).total_seconds()
 
 
+def test_a_wait_of_more_years_than_there_are_is_a_failure_like_others(sqlite_office: PostOffice) -> None:
+    office = sqlite_office
+    headers = {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}
+    office.receiver.behaviour = lambda path, message_id: Reply(status=503, headers=headers)
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+
+    office.deliver_until(lambda: office.read(webhook_id)["failures"] >= 2)
+
+    assert {each["code"] for each in office.attempts(webhook_id)} == {"http-503"}
+
+
+def test_whatever_goes_wrong_in_a_call_is_a_failed_attempt_and_the_end_of_a_ping(
+    sqlite_office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object, **__: object) -> socket.socket:
+        raise RuntimeError("nobody thought of this")
+
+    office = sqlite_office
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    ping_id = webhooks.ask_for_ping(office.directory, webhook_id)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    courier = office.courier(replace(FAST, disable_after_s=0.5))
+
+    office.deliver_until(lambda: office.read(webhook_id)["state"] == "disabled", courier)
+
+    attempts = office.attempts(webhook_id)
+    assert {(each["code"], each["status"]) for each in attempts} == {("call-broken", None)}
+    assert [each["message_id"] for each in attempts].count(ping_id) == 1
+    assert office.read(webhook_id)["failures"] == len(attempts) - 1 >= 2
+
+
 def test_a_receiver_that_is_gone_is_disabled_at_once_and_goes_on_when_enabled(office: PostOffice) -> None:
     office.receiver.behaviour = lambda path, message_id: Reply(status=410)
     account_id = office.customer()
@@ -230,6 +266,42 @@ def test_a_replay_while_messages_are_sent_is_not_overwritten(sqlite_office: Post
 
     taken = [each.message["data"]["position"] for each in office.receiver.taken()]
     assert taken[-13:] == list(range(1, 14))
+
+
+def test_what_the_old_address_answers_is_nothing_to_the_new_one(office: PostOffice) -> None:
+    office.receiver.behaviour = lambda path, message_id: Reply(status=410, delay_s=0.5) if path == "/hook" else Reply()
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.receiver.secrets["/new"] = office.receiver.secrets["/hook"]
+    office.desk.recharge(account_id, 1)
+    office.deliver_until(lambda: office.receiver.received != [])
+
+    change = {"url": office.receiver.url("/new")}
+    webhooks.change(office.directory, webhook_id, change, head=office.head())
+    office.deliver_until(lambda: office.receiver.taken("/new") != [], timeout_s=5)
+    office.deliver_all(webhook_id)
+
+    shown = office.read(webhook_id)
+    assert (shown["state"], shown["failures"], shown["failing_since"]) == ("delivering", 0, None)
+    assert office.receiver.positions("/new") == [2]
+    assert [each["code"] for each in office.attempts(webhook_id)] == ["delivered"]
+
+
+def test_a_call_that_began_before_it_was_enabled_disables_nothing(office: PostOffice) -> None:
+    answers = iter([Reply(status=500), Reply(status=410, delay_s=0.5)])
+    office.receiver.behaviour = lambda path, message_id: next(answers, Reply())
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    office.deliver_until(lambda: len(office.receiver.received) == 2)
+
+    enabled = webhooks.enable(office.directory, webhook_id, head=office.head())
+    office.deliver_until(lambda: office.receiver.taken() != [], timeout_s=5)
+    office.deliver_all(webhook_id)
+
+    assert (enabled["state"], enabled["failures"], enabled["failing_since"]) == ("delivering", 0, None)
+    assert office.receiver.positions() == [2]
+    assert [each["attempt"] for each in office.attempts(webhook_id)] == [1, 1]
 
 
 def test_a_ping_is_sent_signed_in_whatever_state_and_is_no_event(sqlite_office: PostOffice) -> None:
