@@ -73,6 +73,9 @@ def _slices(
 
 
 def _post(services: Services, numbers: list[int], items: list[Item]) -> list[dict[str, Any]]:
+    for item in items:
+        if isinstance(item, LedgerError):
+            _ensure_final(item)
     wanted = [item for item in items if isinstance(item, Submission)]
     outcomes = iter(services.ledger.append_batch(wanted, atomic=False))
     results = []
@@ -86,10 +89,8 @@ def _post(services: Services, numbers: list[int], items: list[Item]) -> list[dic
 
 def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
     error = outcome.error
-    if error is not None and not _is_final(error):
-        # Not settled: stop here, so that the next run starts with this very line.
-        raise error
     if error is not None:
+        _ensure_final(error)
         return {"state": REFUSED, "problem": _problem(services, error), "replayed": outcome.replayed}
     return {
         "state": ACCEPTED,
@@ -99,8 +100,10 @@ def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _is_final(error: LedgerError) -> bool:
-    return error.code not in ("unavailable", "outcome-unknown", "internal")
+def _ensure_final(error: LedgerError) -> None:
+    # What is not settled ends the run without a result, so that the next one starts with this very line, or its slice.
+    if error.code in ("unavailable", "outcome-unknown", "internal"):
+        raise error
 
 
 def _problem(services: Services, error: LedgerError) -> dict[str, Any]:
