@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.batches import Item, understand
 from api.bodies import parse
 from api.encoding import encode_json
+from api.errors import FieldError, InvalidFields
 from api.overlapping import overlapped
 from api.problems import problem
 from api.services import Services
@@ -132,8 +133,16 @@ def _ndjson_documents(file: Path) -> Iterator[tuple[int, Any]]:
 
 def _csv_documents(file: Path) -> Iterator[tuple[int, Any]]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        for number, row in enumerate(csv.DictReader(text), start=2):
-            yield number, {name: _cell(name, value) for name, value in row.items() if name and value not in (None, "")}
+        rows = filter(None, csv.reader(text))
+        names = next(rows, [])
+        for number, cells in enumerate(rows, start=2):
+            if len(cells) == len(names):
+                row = zip(names, cells, strict=True)
+                yield number, {name: _cell(name, value) for name, value in row if name and value != ""}
+            else:
+                # Which cell belongs to which name nobody knows: 1,000.00 is two cells, and the first of them an amount.
+                detail = f"the line has {len(cells)} cells, the header {len(names)}"
+                yield number, InvalidFields(errors=[FieldError(pointer="", detail=detail)])
 
 
 def _cell(name: str, value: str) -> Any:

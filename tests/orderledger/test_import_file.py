@@ -75,3 +75,17 @@ def test_lines_that_could_not_be_understood_for_an_outage_are_posted_by_the_next
     assert back.exit_code == 0, back.output
     assert [each["state"] for each in office.results(file)] == ["accepted"] * 3
     assert prove(office.engine) == 4
+
+
+def test_a_line_with_another_number_of_cells_than_the_header_is_not_understood(office: Office) -> None:
+    customer_id = office.customer_id
+    lines = [f"recharge,{customer_id},1,000.00", f"recharge,{customer_id}", f"recharge,{customer_id},5.00"]
+    file = office.write("recharges.csv", "type,customer_id,amount", *lines)
+
+    run = office.run(file)
+
+    assert run.exit_code == 1, run.output
+    found = office.results(file)
+    assert [(each["line"], each["state"]) for each in found] == [(2, "invalid"), (3, "invalid"), (4, "accepted")]
+    assert "4 cells" in json.dumps(found[0]["problem"]) and "2 cells" in json.dumps(found[1]["problem"])
+    assert prove(office.engine) == 2
