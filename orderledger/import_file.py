@@ -41,15 +41,16 @@ _IMPORTER = Principal(id=ACTOR, role="import", permissions=frozenset(PERMISSIONS
 def import_file(environment: Mapping[str, str], file: Path, results: Path) -> dict[str, Any]:
     """Post a CSV or NDJSON file and return how many lines were accepted, done before, refused or not understood."""
     content_id = _content_id(file)
-    total, done = _count_lines(file), _done_before(results, content_id)
+    header = encode_json({"file": file.name, "content": content_id}) + b"\n"
+    total, done = _count_lines(file), _done_before(results, header)
     counts = {ACCEPTED: 0, "replayed": 0, REFUSED: 0, INVALID: 0} | done
     skip = sum(done.values())
     services = Services(environment)
     origin = Origin(actor=ACTOR, correlation_id=f"import-{content_id}")
     try:
         with results.open("ab") as written, _progress() as progress:
-            if skip == 0:
-                written.write(encode_json({"file": file.name, "content": content_id}) + b"\n")
+            if written.tell() == 0:
+                written.write(header)
             task = progress.add_task("importing", total=total, completed=skip)
             lines = islice(_documents(file, content_id), skip, None)
             for results_of_slice in overlapped(_slices(services, origin, lines), lambda each: _post(services, *each)):
@@ -175,14 +176,17 @@ def _count_lines(file: Path) -> int:
         return sum(1 for line in lines if line.strip())
 
 
-def _done_before(results: Path, content_id: str) -> dict[str, int]:
+def _done_before(results: Path, header: bytes) -> dict[str, int]:
     """Count the results of an earlier run of the same content. Raises click.UsageError for another file's results."""
     done: dict[str, int] = {}
-    if not results.exists() or results.stat().st_size == 0:
+    if not results.exists():
         return done
     with results.open("r+b") as lines:
-        header = json.loads(lines.readline() or b"{}")
-        if header.get("content") != content_id:
+        first = lines.readline()
+        if not first.endswith(b"\n") and header.startswith(first):
+            lines.truncate(0)
+            return done
+        if _content_of(first) != _content_of(header):
             raise click.UsageError(f"{results} belongs to another file; move it away, or name another with --results")
         end = lines.tell()
         while line := lines.readline():
@@ -194,6 +198,15 @@ def _done_before(results: Path, content_id: str) -> dict[str, int]:
         # A line that was cut off when the run was stopped is written again.
         lines.truncate(end)
     return done
+
+
+def _content_of(header: bytes) -> str | None:
+    """Return the content's id that the first line of results has, None when it is no such line."""
+    try:
+        found = json.loads(header)
+    except ValueError:
+        return None
+    return found.get("content") if isinstance(found, dict) else None
 
 
 def _progress() -> Progress:

@@ -32,6 +32,7 @@ class Office:
             "ORDERLEDGER_DATABASE_URL": url,
             "ORDERLEDGER_REDIS_URL": redis_url,
             "ORDERLEDGER_DATA": str(folder / "data"),
+            "ORDERLEDGER_SECRET_KEY": "T4v9xQm2LkZ7cW0hYp3RbN8sJd6FgA1e-import",
         }
         ledger, directory = Ledger(self.engine, LedgerSettings()), Directory(self.engine)
         asker = Asker(actor="key:test", correlation_id="test")
@@ -50,9 +51,10 @@ class Office:
         return CliRunner().invoke(group, ["import", str(file), "--json"], env={**self.environment, **environment})
 
     def results(self, file: Path) -> list[dict[str, Any]]:
-        """Return what is written of each line."""
+        """Return what is written of each line, behind the one header."""
         found = file.with_name(file.name + ".results.ndjson").read_text("utf-8").splitlines()
-        return [each for each in map(json.loads, found) if "content" not in each]
+        assert [number for number, line in enumerate(found) if "content" in json.loads(line)] == [0]
+        return [json.loads(line) for line in found[1:]]
 
 
 @pytest.fixture
@@ -89,3 +91,41 @@ def test_a_line_with_another_number_of_cells_than_the_header_is_not_understood(o
     assert [(each["line"], each["state"]) for each in found] == [(2, "invalid"), (3, "invalid"), (4, "accepted")]
     assert "4 cells" in json.dumps(found[0]["problem"]) and "2 cells" in json.dumps(found[1]["problem"])
     assert prove(office.engine) == 2
+
+
+def test_a_run_that_ended_before_its_first_result_leaves_results_to_go_on_with(office: Office) -> None:
+    recharge = {"type": "recharge", "customer_id": office.customer_id, "amount": "10.00"}
+    file = office.write("recharges.ndjson", json.dumps(recharge))
+
+    away = office.run(file, ORDERLEDGER_DATABASE_URL=NOWHERE)
+    runs = [office.run(file) for _ in range(2)]
+
+    assert away.exit_code == 2, away.output
+    assert [(run.exit_code, json.loads(run.stdout)["accepted"]) for run in runs] == [(0, 1)] * 2
+    assert len(office.results(file)) == 1
+
+
+def test_results_whose_first_line_was_cut_off_are_begun_again(office: Office) -> None:
+    recharge = {"type": "recharge", "customer_id": office.customer_id, "amount": "10.00"}
+    file = office.write("recharges.ndjson", json.dumps(recharge))
+    results = file.with_name(file.name + ".results.ndjson")
+    assert office.run(file).exit_code == 0
+    results.write_bytes(results.read_bytes()[:20])
+
+    again = office.run(file)
+
+    assert (again.exit_code, json.loads(again.stdout)["replayed"]) == (0, 1), again.output
+    assert len(office.results(file)) == 1
+
+
+def test_a_file_that_is_no_results_of_an_import_is_left_as_it_is(office: Office) -> None:
+    recharge = {"type": "recharge", "customer_id": office.customer_id, "amount": "10.00"}
+    file = office.write("recharges.ndjson", json.dumps(recharge))
+    results = file.with_name(file.name + ".results.ndjson")
+
+    for content in (b"a letter", b"a letter\n", b"[]\n", b'{"file": "another'):
+        results.write_bytes(content)
+        refused = office.run(file)
+
+        assert refused.exit_code == 2 and "belongs to another file" in refused.output
+        assert results.read_bytes() == content
