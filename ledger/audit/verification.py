@@ -90,6 +90,9 @@ def verify(
         return _report(CANNOT_TELL, events, None, str(reason), began, place)
     except (sa.exc.SQLAlchemyError, *DatabaseError, OSError) as error:
         return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began, place)
+    except Exception as error:  # noqa: BLE001 - What a database may hold that nobody thought of is no verdict either.
+        problem = f"the audit failed: {type(error).__name__}: {_first_line(error)}"
+        return _report(CANNOT_TELL, events, None, problem, began, place)
     checked = (*CHECKED, *signed_for.checked)
     if finding is not None:
         return _report(TAMPERED, events, finding.position, finding.words, began, place, checked)

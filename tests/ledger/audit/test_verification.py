@@ -141,6 +141,18 @@ def test_a_database_without_a_log_or_none_at_all_is_no_clean_log(tmp_path: Path)
     assert verify(nobody, processes=2).status == "cannot tell"
 
 
+def test_what_nobody_expected_in_a_database_leaves_the_verdict_open(
+    sqlite_ledger_url: str, request: pytest.FixtureRequest
+) -> None:
+    root = _sqlite_root(sqlite_ledger_url, request)
+    # A text where only bytes can be, which SQLite takes.
+    root.run("INSERT INTO checkpoints (size, root, note, sealed_at_us) VALUES (1, 'root', X'00', 1)")
+
+    report = root.verify()
+
+    assert report.status == "cannot tell" and "TypeError" in str(report.finding)
+
+
 def test_a_process_that_dies_leaves_the_verdict_open(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: Any) -> RangeResult:
         os.kill(os.getpid(), signal.SIGKILL)
