@@ -83,7 +83,7 @@ def verify(
                         is_replica=place.is_replica,
                     )
                     if finding is not None:
-                        finding = placed_again(connection, finding.position) or finding
+                        finding = _first(connection, finding)
             finally:
                 engine.dispose()
     except CannotTell as reason:
@@ -162,6 +162,14 @@ def _verified(
         signed_for.wrong(connection, head, fold.blocks.roots),
     )
     return head - after, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
+
+
+def _first(connection: sa.Connection, finding: Finding) -> Finding:
+    """Return the finding, or what is wrong before it. It stays a finding when nobody can look there."""
+    try:
+        return placed_again(connection, finding.position) or finding
+    except (sa.exc.SQLAlchemyError, *DatabaseError, OSError):
+        return finding
 
 
 def _results(
