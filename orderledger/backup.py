@@ -22,7 +22,7 @@ from ledger import log, revisions, schema
 from ledger.clock import now_us, rfc3339
 from ledger.database import database_url, directory_url, open_engine
 from ledger.directory import webhooks
-from ledger.directory.models import Base, Customer
+from ledger.directory.models import Base, Customer, Role
 from ledger.errors import LedgerError
 from ledger.grants import APPEND_ONLY
 from ledger.proofs.sealing import latest
@@ -34,6 +34,13 @@ LEFT_OUT = frozenset({"sessions"})
 """Tables that are not copied: whoever was logged in logs in again."""
 HISTORIES = {"log": schema.metadata, "directory": Base.metadata}
 """The tables of each history; they may live in two databases."""
+_MADE: dict[str, sa.ColumnElement[bool]] = {
+    "log_head": schema.log_head.c.position > 0,
+    "directory_state": sa.false(),
+    "roles": sa.or_(Role.builtin == 0, Role.revision > 1),
+    "role_permissions": sa.false(),
+}
+"""Of the tables that a migration fills: what somebody made or changed there. A role's permissions raise its revision."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -165,9 +172,11 @@ def _ensure_fit(engines: Mapping[str, sa.Engine], header: Mapping[str, Any]) -> 
                     f"the {history} is at schema {revision or 'nothing'}, the backup at {header['schemas'][history]}"
                 )
                 raise BackupRefused(problem=f"{problem}; run `orderledger db upgrade` with the fitting release")
-            table = schema.events if history == "log" else Base.metadata.tables["customers"]
-            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
-                raise BackupRefused(problem=f"the {history}'s database is not empty; restore into a new one")
+            for table in HISTORIES[history].sorted_tables:
+                made = _MADE.get(table.name, sa.true())
+                if connection.execute(sa.select(sa.literal(1)).select_from(table).where(made).limit(1)).first():
+                    problem = f"the {history}'s database is not empty, there is something in {table.name}"
+                    raise BackupRefused(problem=f"{problem}; restore into a new one")
 
 
 def _restore(connection: sa.Connection, file: Path, history: str) -> None:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.batches import Item, understand
 from api.bodies import parse
 from api.encoding import encode_json
+from api.errors import FieldError, InvalidFields
 from api.overlapping import overlapped
 from api.problems import problem
 from api.services import Services
@@ -40,15 +41,16 @@ _IMPORTER = Principal(id=ACTOR, role="import", permissions=frozenset(PERMISSIONS
 def import_file(environment: Mapping[str, str], file: Path, results: Path) -> dict[str, Any]:
     """Post a CSV or NDJSON file and return how many lines were accepted, done before, refused or not understood."""
     content_id = _content_id(file)
-    total, done = _count_lines(file), _done_before(results, content_id)
+    header = encode_json({"file": file.name, "content": content_id}) + b"\n"
+    total, done = _count_lines(file), _done_before(results, header)
     counts = {ACCEPTED: 0, "replayed": 0, REFUSED: 0, INVALID: 0} | done
     skip = sum(done.values())
     services = Services(environment)
     origin = Origin(actor=ACTOR, correlation_id=f"import-{content_id}")
     try:
         with results.open("ab") as written, _progress() as progress:
-            if skip == 0:
-                written.write(encode_json({"file": file.name, "content": content_id}) + b"\n")
+            if written.tell() == 0:
+                written.write(header)
             task = progress.add_task("importing", total=total, completed=skip)
             lines = islice(_documents(file, content_id), skip, None)
             for results_of_slice in overlapped(_slices(services, origin, lines), lambda each: _post(services, *each)):
@@ -73,6 +75,9 @@ def _slices(
 
 
 def _post(services: Services, numbers: list[int], items: list[Item]) -> list[dict[str, Any]]:
+    for item in items:
+        if isinstance(item, LedgerError):
+            _ensure_final(item)
     wanted = [item for item in items if isinstance(item, Submission)]
     outcomes = iter(services.ledger.append_batch(wanted, atomic=False))
     results = []
@@ -86,10 +91,8 @@ def _post(services: Services, numbers: list[int], items: list[Item]) -> list[dic
 
 def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
     error = outcome.error
-    if error is not None and not _is_final(error):
-        # Not settled: stop here, so that the next run starts with this very line.
-        raise error
     if error is not None:
+        _ensure_final(error)
         return {"state": REFUSED, "problem": _problem(services, error), "replayed": outcome.replayed}
     return {
         "state": ACCEPTED,
@@ -99,8 +102,10 @@ def _result(services: Services, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _is_final(error: LedgerError) -> bool:
-    return error.code not in ("unavailable", "outcome-unknown", "internal")
+def _ensure_final(error: LedgerError) -> None:
+    # What is not settled ends the run without a result, so that the next one starts with this very line, or its slice.
+    if error.code in ("unavailable", "outcome-unknown", "internal"):
+        raise error
 
 
 def _problem(services: Services, error: LedgerError) -> dict[str, Any]:
@@ -129,8 +134,16 @@ def _ndjson_documents(file: Path) -> Iterator[tuple[int, Any]]:
 
 def _csv_documents(file: Path) -> Iterator[tuple[int, Any]]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        for number, row in enumerate(csv.DictReader(text), start=2):
-            yield number, {name: _cell(name, value) for name, value in row.items() if name and value not in (None, "")}
+        rows = filter(None, csv.reader(text))
+        names = next(rows, [])
+        for number, cells in enumerate(rows, start=2):
+            if len(cells) == len(names):
+                row = zip(names, cells, strict=True)
+                yield number, {name: _cell(name, value) for name, value in row if name and value != ""}
+            else:
+                # Which cell belongs to which name nobody knows: 1,000.00 is two cells, and the first of them an amount.
+                detail = f"the line has {len(cells)} cells, the header {len(names)}"
+                yield number, InvalidFields(errors=[FieldError(pointer="", detail=detail)])
 
 
 def _cell(name: str, value: str) -> Any:
@@ -163,14 +176,17 @@ def _count_lines(file: Path) -> int:
         return sum(1 for line in lines if line.strip())
 
 
-def _done_before(results: Path, content_id: str) -> dict[str, int]:
+def _done_before(results: Path, header: bytes) -> dict[str, int]:
     """Count the results of an earlier run of the same content. Raises click.UsageError for another file's results."""
     done: dict[str, int] = {}
-    if not results.exists() or results.stat().st_size == 0:
+    if not results.exists():
         return done
     with results.open("r+b") as lines:
-        header = json.loads(lines.readline() or b"{}")
-        if header.get("content") != content_id:
+        first = lines.readline()
+        if not first.endswith(b"\n") and header.startswith(first):
+            lines.truncate(0)
+            return done
+        if _content_of(first) != _content_of(header):
             raise click.UsageError(f"{results} belongs to another file; move it away, or name another with --results")
         end = lines.tell()
         while line := lines.readline():
@@ -182,6 +198,15 @@ def _done_before(results: Path, content_id: str) -> dict[str, int]:
         # A line that was cut off when the run was stopped is written again.
         lines.truncate(end)
     return done
+
+
+def _content_of(header: bytes) -> str | None:
+    """Return the content's id that the first line of results has, None when it is no such line."""
+    try:
+        found = json.loads(header)
+    except ValueError:
+        return None
+    return found.get("content") if isinstance(found, dict) else None
 
 
 def _progress() -> Progress:

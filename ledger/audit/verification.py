@@ -83,13 +83,16 @@ def verify(
                         is_replica=place.is_replica,
                     )
                     if finding is not None:
-                        finding = placed_again(connection, finding.position) or finding
+                        finding = _first(connection, finding)
             finally:
                 engine.dispose()
     except CannotTell as reason:
         return _report(CANNOT_TELL, events, None, str(reason), began, place)
     except (sa.exc.SQLAlchemyError, *DatabaseError, OSError) as error:
         return _report(CANNOT_TELL, events, None, f"the log cannot be read: {_first_line(error)}", began, place)
+    except Exception as error:  # noqa: BLE001 - What a database may hold that nobody thought of is no verdict either.
+        problem = f"the audit failed: {type(error).__name__}: {_first_line(error)}"
+        return _report(CANNOT_TELL, events, None, problem, began, place)
     checked = (*CHECKED, *signed_for.checked)
     if finding is not None:
         return _report(TAMPERED, events, finding.position, finding.words, began, place, checked)
@@ -159,6 +162,14 @@ def _verified(
         signed_for.wrong(connection, head, fold.blocks.roots),
     )
     return head - after, min((each for each in found if each is not None), key=lambda each: each.position, default=None)
+
+
+def _first(connection: sa.Connection, finding: Finding) -> Finding:
+    """Return the finding, or what is wrong before it. It stays a finding when nobody can look there."""
+    try:
+        return placed_again(connection, finding.position) or finding
+    except (sa.exc.SQLAlchemyError, *DatabaseError, OSError):
+        return finding
 
 
 def _results(

@@ -89,7 +89,9 @@ def latest(connection: sa.Connection, *, covering: int = 0) -> Sealed | None:
 
 def sealed_from(row: sa.Row[tuple[int, bytes, bytes, int]]) -> Sealed:
     """Return a row of the table as a checkpoint."""
-    return Sealed(size=row.size, root=bytes(row.root), note=bytes(row.note).decode(), sealed_at_us=row.sealed_at_us)
+    # Bytes that are no text were not signed: who checks the note finds that.
+    note = bytes(row.note).decode("utf-8", "replace")
+    return Sealed(size=row.size, root=bytes(row.root), note=note, sealed_at_us=row.sealed_at_us)
 
 
 def event_proof(connection: sa.Connection, position: int) -> EventProof | None:

@@ -67,7 +67,6 @@ def audit_verify(
     Reads the first replica of ORDERLEDGER_REPLICA_URLS that is fit, else the primary, and says which. Nothing is written but
     what --record says; the service may run meanwhile.
     """
-    from ledger.audit import recording
     from ledger.audit.verification import verify
 
     settings = audit_settings()
@@ -77,11 +76,22 @@ def audit_verify(
         report = verify(settings, processes=workers, keys=verifiers, kept=kept, since=begin, progress=progress)
     if read_models and report.status == "clean":
         report = _with_read_models(report)
+    click.echo(json.dumps(document(report)) if as_json else sentence(report))
     if record:
+        _record(report)
+    sys.exit(EXIT_CODES[report.status])
+
+
+def _record(report: Report) -> None:
+    """Write the outcome down, or say that it could not be: the verdict stays what it is."""
+    from ledger.audit import recording
+
+    try:
         with audit_engine(writing=True) as engine:
             recording.record(engine, report)
-    click.echo(json.dumps(document(report)) if as_json else sentence(report))
-    sys.exit(EXIT_CODES[report.status])
+    except Exception as error:  # noqa: BLE001 - The edge of the process, whose exit code is the verdict's.
+        problem = str(error).partition("\n")[0]
+        click.echo(f"orderledger: the outcome was not recorded: {problem}", err=True)
 
 
 def _with_read_models(report: Report) -> Report:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ledger import state
 from ledger.append import Ledger
 from ledger.database import open_engine
-from ledger.directory import customers, webhooks
+from ledger.directory import access, customers, roles, webhooks
 from ledger.directory.customers import Asker
 from ledger.directory.directory import Directory
 from ledger.directory.errors import InUse
@@ -101,6 +101,32 @@ def test_only_a_whole_backup_restores_and_only_into_empty_databases(
     with pytest.raises(BackupRefused, match="damaged"):
         restore(of(other), tmp_path / "damaged")
     restore(of(other), file)
+
+
+@pytest.mark.parametrize("made", ["API key", "role", "change of a role"])
+def test_a_directory_that_anybody_has_worked_in_is_not_overwritten(
+    desk: Desk, ledger_url: str, tmp_path: Path, made: str
+) -> None:
+    customer(desk, "x")
+    backup(of(ledger_url), tmp_path / "copy")
+    other = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    upgrade(other)
+    engine = open_engine(other, LedgerSettings())
+    directory, secret = Directory(engine), ""
+    if made == "API key":
+        ((_, secret),) = access.create_api_keys(directory, [{"name": "till", "role": "admin"}])
+    elif made == "role":
+        roles.create(directory, [{"name": "cashier", "permissions": []}])
+    else:
+        with engine.connect() as connection:
+            role_id = connection.exec_driver_sql("SELECT id FROM roles WHERE name='operator'").scalar_one()
+        roles.change(directory, role_id, {"permissions": []})
+
+    with pytest.raises(BackupRefused, match="the directory's database is not empty"):
+        restore(of(other), tmp_path / "copy")
+
+    assert not secret or access.principal_of(directory, access.secret_hash(secret)) is not None
+    engine.dispose()
 
 
 def test_an_erased_customer_is_found_nowhere_and_every_proof_stays(desk: Desk, ledger_url: str) -> None:

@@ -209,6 +209,13 @@ def test_a_changed_checkpoint_is_found(sealing: Sealing, column: str) -> None:
     assert sealing.root.verify().status == "tampered"
 
 
+def test_a_checkpoint_that_is_no_text_any_more_is_found(sealing: Sealing) -> None:
+    sealing.root.run("UPDATE checkpoints SET note=X'FF'")
+
+    assert sealing.verify().status == "tampered"
+    assert sealing.root.verify().status == "tampered"
+
+
 def test_checkpoints_signed_by_another_key_are_found(sealing: Sealing, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     write_key(theirs, SigningKey.make("example.org/ledger"))

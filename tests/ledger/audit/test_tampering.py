@@ -272,6 +272,14 @@ def test_a_row_beside_the_log_that_is_not_the_fold_is_found(root: Root, table: s
     assert chosen in str(report.finding)
 
 
+def test_a_reference_that_is_no_text_any_more_is_found(root: Root) -> None:
+    root.run("UPDATE orders SET reference=X'FF'")
+
+    report = root.verify()
+
+    assert report.status == "tampered" and "the table orders" in str(report.finding)
+
+
 @pytest.mark.parametrize("table", ["accounts", "orders", "reversals", "outcomes"])
 def test_a_row_deleted_beside_the_log_is_found(root: Root, table: str) -> None:
     position = root.query(f"SELECT MIN(position) FROM {table}")[0][0]

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit import leaves, order_books, workers
+from ledger.append import Ledger
+from ledger.audit import leaves, order_books, workers, write_side
 from ledger.audit.order_books import _factors
 from ledger.audit.range_books import RangeResult
 from ledger.audit.verification import verify
 from ledger.audit.workers import ScanProcess
+from ledger.database import open_engine
 from ledger.events import EVENT_CLASSES
 from ledger.leaf import leaf_bytes, leaf_hash
 from ledger.migrate import upgrade
@@ -26,6 +29,7 @@ from ledger.money import currency
 from ledger.pricing import partial_capture, price
 from ledger.settings import LedgerSettings
 from plain_audit import first_bad_position
+from proxy import proxied
 from root import Root, live
 from submissions import Desk
 
@@ -141,6 +145,18 @@ def test_a_database_without_a_log_or_none_at_all_is_no_clean_log(tmp_path: Path)
     assert verify(nobody, processes=2).status == "cannot tell"
 
 
+def test_what_nobody_expected_in_a_database_leaves_the_verdict_open(
+    sqlite_ledger_url: str, request: pytest.FixtureRequest
+) -> None:
+    root = _sqlite_root(sqlite_ledger_url, request)
+    # A text where only bytes can be, which SQLite takes.
+    root.run("INSERT INTO checkpoints (size, root, note, sealed_at_us) VALUES (1, 'root', X'00', 1)")
+
+    report = root.verify()
+
+    assert report.status == "cannot tell" and "TypeError" in str(report.finding)
+
+
 def test_a_process_that_dies_leaves_the_verdict_open(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: Any) -> RangeResult:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -151,6 +167,40 @@ def test_a_process_that_dies_leaves_the_verdict_open(root: Root, monkeypatch: py
     report = root.verify(2)
 
     assert report.status == "cannot tell" and "process" in str(report.finding)
+
+
+def test_a_finding_stays_when_the_search_for_an_earlier_one_fails(mariadb_ledger_url: str) -> None:
+    engine = open_engine(mariadb_ledger_url, LedgerSettings())
+    ledger = Ledger(engine, LedgerSettings())
+    live(Desk(ledger, engine))
+    ledger.close()
+    Root(engine, mariadb_ledger_url).change(9, actor="key:forged")
+    url = sa.make_url(mariadb_ledger_url)
+    with proxied(str(url.query["unix_socket"])) as proxy:
+        way = url.set(host="127.0.0.1", port=proxy.port, query={}).render_as_string(hide_password=False)
+        proxy.lose_answer_when = lambda chunk: b"order.placed" in chunk
+
+        report = verify(LedgerSettings(database_url=way), processes=1)
+
+        assert proxy.lost_answers > 0
+    assert (report.status, report.first_bad_position) == ("tampered", 9), report.finding
+    engine.dispose()
+
+
+def test_an_order_placed_again_is_found_whatever_page_of_the_log_it_was_placed_in(
+    sqlite_ledger_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _sqlite_root(sqlite_ledger_url, request)
+    first, second, last = (root.position_of("order.placed", number) for number in (1, 3, 4))
+    root.change(second, order_id=root.event(first)["order_id"])
+    root.change(last, order_id=root.event(first)["order_id"])
+
+    for page in (1, 2, 3, 1_000):
+        monkeypatch.setattr(write_side, "PAGE_ROWS", page)
+        with root.engine.connect() as connection:
+            found = [write_side.placed_again(connection, before) for before in (second, second + 1, last + 1)]
+
+        assert [None if each is None else each.position for each in found] == [None, second, second]
 
 
 def test_audits_read_the_replica_when_there_is_one(root: Root, sqlite_url: str, tmp_path: Path) -> None:
@@ -175,9 +225,6 @@ def test_a_process_says_how_far_it_is(root: Root) -> None:
 
 
 def _sqlite_root(url: str, request: pytest.FixtureRequest) -> Root:
-    from ledger.append import Ledger
-    from ledger.database import open_engine
-
     engine = open_engine(url, LedgerSettings())
     ledger = Ledger(engine, LedgerSettings())
     live(Desk(ledger, engine))
