@@ -70,6 +70,12 @@ def enqueue(url: str, function: str, path: Path) -> None:
     queue.enqueue(f"wake_up_jobs.{function}", str(path), result_ttl=0, failure_ttl=60, job_timeout=30)
 
 
+def hears_of_its_end(pid: int) -> bool:
+    """Say whether the process handles SIGTERM by now; before, it is still importing."""
+    (caught,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 @pytest.fixture
 def own_redis() -> Iterator[PrivateRedis]:
     with PrivateRedis() as server:
@@ -132,7 +138,8 @@ def test_a_worker_starts_and_stops_while_redis_is_down(tmp_path: Path, own_redis
     url = own_redis.url()
     own_redis.kill()
     worker = start(tmp_path, url)
-    time.sleep(2)
+    wait_for(lambda: hears_of_its_end(worker.pid))
+    time.sleep(1)
     assert worker.poll() is None
 
     worker.send_signal(signal.SIGTERM)
