@@ -99,7 +99,13 @@ def post_batch(call: Call) -> Answer:
     if request.mimetype == NDJSON:
         if call.query["dry_run"]:
             raise InvalidFields(errors=[FieldError(parameter="dry_run", detail="a streamed batch cannot be tried")])
-        lines, position = _streamed(call, _lines(request.stream))
+        # How long one lasts cannot be bounded: the server hands a piece out when it is full or the last, whatever trickles.
+        if not call.services.batch_streams.acquire(blocking=False):
+            raise NothingRecorded(reason="too many batches are being streamed")
+        try:
+            lines, position = _streamed(call, _lines(request.stream))
+        finally:
+            call.services.batch_streams.release()
         return Answer(200, lines, {POSITION: str(position)}, media_type=NDJSON)
     if request.mimetype != bodies.JSON:
         raise UnsupportedMediaType(expected=f"{bodies.JSON} or {NDJSON}")

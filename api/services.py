@@ -56,6 +56,8 @@ WORKBOOKS_MAX = 1
 """XLSX exports that are made at a time in one process: they take its processor from everybody else."""
 REPLAYS_MAX = 1
 """The same for what-ifs."""
+BATCH_STREAMS_SHARE = 4
+"""Of so many turns one may be a streamed batch's, which lasts as long as its client wants."""
 
 _log = structlog.get_logger(__name__)
 
@@ -114,6 +116,8 @@ class Services:
         self.workbooks = threading.BoundedSemaphore(WORKBOOKS_MAX)
         self.replays = threading.BoundedSemaphore(REPLAYS_MAX)
         self.log_exports = threading.BoundedSemaphore(LOG_EXPORTS_MAX)
+        streams_max = min(self.settings.batch_streams_max, self.settings.api_threads // BATCH_STREAMS_SHARE)
+        self.batch_streams = threading.BoundedSemaphore(max(1, streams_max))
         self.event_streams = threading.BoundedSemaphore(self.settings.event_streams_max)
         self.description: Callable[[], dict[str, Any]] = dict
         self._terms = Remembered(

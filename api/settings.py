@@ -76,6 +76,12 @@ class ApiSettings:
     batch_lines_max: int = setting(
         "BATCH_LINES_MAX", integer(1, 100_000_000), 1_000_000, "commands of one streamed batch"
     )
+    batch_streams_max: int = setting(
+        "BATCH_STREAMS_MAX",
+        integer(1, 1_000),
+        16,
+        "streamed batches one API process takes at once, up to a quarter of ORDERLEDGER_API_THREADS",
+    )
     event_streams_max: int = setting(
         "EVENT_STREAMS_MAX", integer(1, 1_000), 16, "event streams (text/event-stream) one API process keeps open"
     )

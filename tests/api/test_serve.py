@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ from ledger.settings import LedgerSettings
 
 ROOT = Path(__file__).parents[2]
 START_S_MAX = 30.0
+STREAMS_MAX = 16
+"""Batches that are streamed to one process at once, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,33 @@ def test_a_stream_of_commands_ends_in_order_before_a_stop_runs_out_of_patience(s
     assert (code, status) == (0, 200)
     assert set(statuses[:cut_at]) == {201}
     assert {each["problem"]["code"] for each in results[cut_at:]} == {"unavailable"}
+
+
+def test_streams_of_commands_that_never_end_leave_turns_for_others(served: Served) -> None:
+    command = {"type": "recharge", "idempotency_key": "k", "customer_id": served.customer(), "amount": "0.01"}
+    sent = {"Authorization": f"Bearer {served.secret}", "Content-Type": "application/x-ndjson"}
+    held = [served.connect() for _ in range(STREAMS_MAX + 1)]
+    for each in held:
+        each.request("POST", "/v1/batches", headers=sent | {"Transfer-Encoding": "chunked"})
+        each.send(b"1\r\n\n\r\n")
+
+    ((answered,), _, _) = select.select([each.sock for each in held], [], [], START_S_MAX)
+    (refused,) = [each for each in held if each.sock is answered]
+    answer = refused.getresponse()
+    problem = json.loads(answer.read())
+    whole, _ = served.ask("POST", "/v1/batches", {"atomic": False, "commands": [command]})
+    me, _ = served.ask("GET", "/v1/me")
+
+    assert (answer.status, problem["code"], problem["retryable"]) == (503, "unavailable", True)
+    assert (whole, me) == (200, 200)
+    held.remove(refused)
+    for each in held:
+        each.send(b"0\r\n\r\n")
+        assert each.getresponse().status == 200
+    line = json.dumps(command).encode()
+    assert served.ask("POST", "/v1/batches", iter([line]), Content_Type="application/x-ndjson")[0] == 200
+    for each in (refused, *held):
+        each.close()
 
 
 def test_a_killed_server_takes_its_workers_along(served: Served) -> None:
