@@ -89,5 +89,7 @@ def _ensure_same_log(source: Source, folder: Path, last: int) -> None:
         raise ExportRefused(problem=f"{folder} is of a log with {last} events at least, this one has {source.head}")
     newest = max(path for path in folder.iterdir() if range_of(path) is not None)
     segment = read_segment(newest)
-    if list(segment.before) != source.tree_to(segment.first - 1).roots:
+    # Before the first segment every log is the same.
+    before, whole = source.tree_to(segment.first - 1), source.tree_to(last)
+    if list(segment.before) != before.roots or segment.root != whole.root():
         raise ExportRefused(problem=f"{folder} is of another log: archive this one into a new folder")

@@ -25,14 +25,16 @@ _NULLABLE_TEXTS = ("order_id", "causation_id")
 class Segment:
     """What a file says of itself.
 
-    `before`: roots of the whole subtrees of the events before it, the largest first; `note`: the first signed checkpoint
-    that covers it; `after`: roots of the whole subtrees from its end to the checkpoint's size.
+    `before`: roots of the whole subtrees of the events before it, the largest first; `root`: of all events up to its last;
+    `note`: the first signed checkpoint that covers it; `after`: roots of the whole subtrees from its end to the
+    checkpoint's size.
     """
 
     path: Path
     first: int
     last: int
     before: Sequence[bytes]
+    root: bytes
     after: Sequence[bytes]
     note: str
 
@@ -80,6 +82,7 @@ def read_segment(path: Path) -> Segment:
             first=int(said("from")),
             last=int(said("to")),
             before=list(map(bytes.fromhex, said("before").split())),
+            root=bytes.fromhex(said("root")),
             after=list(map(bytes.fromhex, said("after").split())),
             note=said("checkpoint"),
         )

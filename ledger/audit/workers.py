@@ -1,13 +1,17 @@
 """Processes that scan ranges of the log, each over a connection of its own.
 
 They are forked, before the parent has a connection: Python's hash, which the sums over orders rest on, is then the same
-in all of them. A process that ends without an answer leaves its range unseen, and the audit cannot tell.
+in all of them. A process that ends without an answer leaves its range unseen, and the audit cannot tell. They end with
+their parent, however that ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
@@ -24,6 +28,7 @@ from ledger.settings import LedgerSettings
 
 POLL_S = 0.1
 _STOP_S_MAX = 5.0
+_PARENT_POLL_S = 1.0
 
 
 class ScanProcess:
@@ -33,9 +38,8 @@ class ScanProcess:
         context = multiprocessing.get_context("fork")
         self._events: Synchronized[int] = context.Value("q", 0)
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(url, settings, mysqlclient, theirs, self._events), daemon=True
-        )
+        arguments = (url, settings, mysqlclient, os.getpid(), self._ours, theirs, self._events)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
@@ -106,12 +110,17 @@ def _serve(
     url: str,
     settings: LedgerSettings,
     mysqlclient: bool | None,  # noqa: FBT001 - A process takes its arguments by place.
+    parent: int,
+    theirs: Connection,
     asked: Connection,
     events: Synchronized[int],
 ) -> None:
     def progress(count: int) -> None:
         events.value += count
 
+    # The copy of the parent's end that came with the fork would keep the parent's from being noticed.
+    theirs.close()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         first, last = asked.recv()
         asked.send(scan_here(url, settings, first, last, progress, mysqlclient=mysqlclient))
@@ -121,3 +130,10 @@ def _serve(
         return
     except Exception as error:  # noqa: BLE001 - The edge of a process.
         asked.send(f"a process of the audit failed: {type(error).__name__}: {error}")
+
+
+def _end_with(parent: int) -> None:
+    # Whoever waits for a database, or scans for hours, looks at no pipe.
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_S)
+    os._exit(1)

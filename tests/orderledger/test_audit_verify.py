@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +18,12 @@ from click.testing import Result
 from ledger.audit.recording import latest_verification
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
+from processes import are_gone, children_of
 
 Run = Callable[..., Result]
+ROOT = Path(__file__).parents[2]
+BEGUN_S_MAX = 60.0
+END_S_MAX = 5.0
 
 
 @pytest.fixture
@@ -60,3 +71,26 @@ def test_an_audit_of_a_database_that_is_away_cannot_tell(
 
     assert told.exit_code == 2 and told.stdout.startswith("cannot tell: "), told.output
     assert "not recorded" in told.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_processes_of_an_audit_that_is_ended_end_with_it(tmp_path: Path, how: signal.Signals) -> None:
+    # A server that takes connections and says nothing: the audit waits for it, and its processes for the audit.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            "ORDERLEDGER_DATABASE_URL": f"mysql+pymysql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing",
+            "ORDERLEDGER_CONNECT_TIMEOUT_S": "60",
+            "ORDERLEDGER_DATA": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+        }
+        command = [sys.executable, "-m", "orderledger", "audit", "verify", "--workers", "2"]
+        audit = subprocess.Popen(command, env={**os.environ, **environment})
+        ends_at_s = time.monotonic() + BEGUN_S_MAX
+        while len(children := children_of(audit.pid)) < 2 and time.monotonic() < ends_at_s:
+            time.sleep(0.05)
+
+        audit.send_signal(how)
+        audit.wait(END_S_MAX)
+
+        assert len(children) == 2
+        assert are_gone(children)

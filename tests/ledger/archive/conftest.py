@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def books(ledger_url: str, tmp_path: Path) -> Iterator[Books]:
 def sqlite_books(sqlite_ledger_url: str, tmp_path: Path) -> Iterator[Books]:
     """The same on SQLite only, for what no engine changes."""
     yield from _books(sqlite_ledger_url, tmp_path)
+
+
+@pytest.fixture
+def other_books(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Books]:
+    """Another log, on SQLite."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    shutil.copyfile(migrated_sqlite, folder / "ledger.sqlite")
+    yield from _books(f"sqlite:///{folder / 'ledger.sqlite'}", folder)
 
 
 def _books(url: str, folder: Path) -> Iterator[Books]:

@@ -292,3 +292,18 @@ def test_an_archive_of_another_log_is_not_gone_on_with(sqlite_books: Books) -> N
 
     with pytest.raises(ExportRefused, match="another log"):
         archived(sqlite_books)
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+def test_another_log_does_not_go_on_with_an_archive_of_any_length(
+    sqlite_books: Books, other_books: Books, segments: int
+) -> None:
+    folder = sqlite_books.folder / "archive"
+    for file in archived(sqlite_books).written[segments:]:
+        file.unlink()
+
+    with pytest.raises(ExportRefused, match="another log"):
+        archive(other_books.settings, folder, segment_events=SEGMENT)
+
+    assert len(list(folder.iterdir())) == segments
+    assert archived(sqlite_books).last > segments * SEGMENT

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ledger.audit import leaves, order_books, workers, write_side
 from ledger.audit.order_books import _factors
 from ledger.audit.range_books import RangeResult
 from ledger.audit.verification import verify
-from ledger.audit.workers import ScanProcess
+from ledger.audit.workers import ScanProcess, scan_processes
 from ledger.database import open_engine
 from ledger.events import EVENT_CLASSES
 from ledger.leaf import leaf_bytes, leaf_hash
@@ -29,6 +31,7 @@ from ledger.money import currency
 from ledger.pricing import partial_capture, price
 from ledger.settings import LedgerSettings
 from plain_audit import first_bad_position
+from processes import are_gone, children_of
 from proxy import proxied
 from root import Root, live
 from submissions import Desk
@@ -212,6 +215,31 @@ def test_audits_read_the_replica_when_there_is_one(root: Root, sqlite_url: str, 
     report = verify(settings, processes=1)
 
     assert report.status == "cannot tell" and "no event" in str(report.finding)
+
+
+def test_processes_that_scan_end_when_the_audit_is_killed() -> None:
+    # A server that takes connections and says nothing: whoever scans waits for it.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mysql+pymysql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        begun = multiprocessing.get_context("fork").Event()
+
+        def audit() -> None:
+            with scan_processes(2, url, LedgerSettings(connect_timeout_s=60)) as scanning:
+                for process in scanning:
+                    process.begin(1, 10)
+                begun.set()
+                time.sleep(60)
+
+        parent = multiprocessing.get_context("fork").Process(target=audit)
+        parent.start()
+        assert begun.wait(20) and parent.pid is not None
+        children = children_of(parent.pid)
+
+        parent.kill()
+        parent.join()
+
+        assert len(children) == 2
+        assert are_gone(children)
 
 
 def test_a_process_says_how_far_it_is(root: Root) -> None:
