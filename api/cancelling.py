@@ -13,7 +13,7 @@ from api.services import Services
 from ledger.clock import now_us
 from ledger.codec import canonical_json
 from ledger.commands import CancelOrder
-from ledger.errors import IdempotencyKeyReused, NothingRecorded, OutcomeUnknown
+from ledger.errors import IdempotencyKeyReused, LedgerError, NothingRecorded, OutcomeUnknown
 from ledger.schema import cancellation_requests as requests
 from ledger.schema import outcomes
 from ledger.submission import Submission, key_digest
@@ -46,14 +46,18 @@ def leave_to_the_agent(services: Services, wanted: Sequence[Submission]) -> dict
             is_in_doubt = is_in_doubt or is_committing
             if is_committing:
                 continue
-            reason = "the database takes no writes"
-            raise OutcomeUnknown(reason=reason) if is_in_doubt else NothingRecorded(reason=reason) from error
+            raise _unsettled(is_in_doubt) from error
         with suppress(redis.RedisError):
             # The agent finds the request without a wake-up, too, only later.
             wake(services.queue_redis, AGENT)
         return left
-    reason = "the database did not answer"
-    raise OutcomeUnknown(reason=reason) if is_in_doubt else NothingRecorded(reason=reason)
+    raise _unsettled(is_in_doubt)
+
+
+def _unsettled(is_in_doubt: bool) -> LedgerError:  # noqa: FBT001
+    if is_in_doubt:
+        return OutcomeUnknown(reason="the database did not answer in time")
+    return NothingRecorded(reason="the database takes no writes")
 
 
 def _sorted_out(

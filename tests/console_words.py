@@ -24,8 +24,8 @@ SAID_BY = {
 }  # fmt: skip
 """Calls whose texts reach somebody who looks at a page, and which argument it is (None: any)."""
 SAYING = (
-    "api/bodies.py", "api/directory", "api/doctor.py", "api/events.py", "api/exports.py", "api/login.py", "api/orders.py",
-    "api/safe_settings.py", "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py",
+    "api/bodies.py", "api/cancelling.py", "api/directory", "api/doctor.py", "api/events.py", "api/exports.py", "api/login.py",
+    "api/orders.py", "api/safe_settings.py", "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py",
     "api/sms/codes.py", "ledger/directory", "ledger/executor_settings.py", "ledger/money.py",
     "ledger/pricing.py", "ledger/reading.py", "ledger/safety", "ledger/webhooks", "projections/redis_clients.py",
     "projections/safety.py",
