@@ -51,11 +51,16 @@ def post_stream(send: Send, commands: Iterable[Command], *, timeout_s: float) ->
     """Post commands as they come and yield a result for each, in order, a slice at a time.
 
     What is refused for the moment is sent again with its key, within the deadline of its slice. Raises Unavailable or
-    OutcomeUnknown when a whole slice gets no answer; what was yielded before stands.
+    OutcomeUnknown when a slice gets no answer, or after its results when some are still not definite: what comes behind
+    would be decided without them. What was yielded before stands.
     """
     waiting = iter(commands)
     while chunk := list(islice(waiting, SLICE_COMMANDS)):
-        yield from _slice_results(send, chunk, timeout_s)
+        results = _slice_results(send, chunk, timeout_s)
+        yield from results
+        for each in results:
+            if isinstance(each.error, Unavailable | OutcomeUnknown):
+                raise each.error
 
 
 def _slice_results(send: Send, chunk: Sequence[Command], timeout_s: float) -> list[BatchResult]:

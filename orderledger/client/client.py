@@ -142,7 +142,10 @@ class Client:
         return batches.post_list(self._send, commands, atomic=atomic, dry_run=dry_run)
 
     def stream(self, commands: Iterable[Command]) -> Iterator[BatchResult]:
-        """Post commands as they come, any number, and yield a result for each, in order; memory stays constant."""
+        """Post commands as they come, any number, and yield a result for each, in order; memory stays constant.
+
+        Raises Unavailable or OutcomeUnknown behind results that are not definite at the deadline, and sends no more.
+        """
         return batches.post_stream(self._send, commands, timeout_s=self._sender.timeout_s)
 
     def outcome(self, key: str) -> Posted | None:

@@ -228,6 +228,24 @@ def test_a_stream_whose_connection_is_cut_has_each_effect_once(place: Place) -> 
         assert after - before == 30
 
 
+def test_a_stream_does_not_go_on_behind_what_is_not_definite() -> None:
+    refused = {"status": 503, "idempotency_key": "k", "problem": {"code": "unavailable", "detail": "later"}}
+    lines = json.dumps(refused).encode() + b"\n"
+    commands = (Recharge(customer_id="cus_1", amount="1") for _ in range(2_500))
+
+    with (
+        balancer([(200, {"Content-Type": "application/x-ndjson"}, lines * 1_000)]) as front,
+        Client(front.address, api_key="olk_x", timeout_s=0.5) as ledger,
+    ):
+        results = ledger.stream(commands)
+        yielded = [next(results) for _ in range(1_000)]
+        with pytest.raises(Unavailable):
+            next(results)
+
+    assert {type(each.error) for each in yielded} == {Unavailable}
+    assert len(front.keys) == 1
+
+
 def test_a_frozen_address_does_not_keep_a_client_from_the_other(place: Place) -> None:
     with proxied(("127.0.0.1", place.service.port)) as frozen:
         frozen.frozen.set()
