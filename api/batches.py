@@ -25,6 +25,7 @@ from api.services import Services
 from api.shapes import BatchAnswer
 from api.spools import Spool
 from api.submissions import Facts, Origin
+from ledger.append.waiting import CUT_OFF
 from ledger.commands import CancelOrder
 from ledger.errors import (
     AccountNotFound,
@@ -322,7 +323,7 @@ def _cut_off(call: Call, item: Item) -> dict[str, Any]:
     """Return the result of what comes behind a command that was not recorded: it would be decided out of order."""
     if isinstance(item, LedgerError):
         return _problem(call, item, None)
-    return _problem(call, NothingRecorded(reason="a command that comes before it was not recorded"), item)
+    return _problem(call, NothingRecorded(reason=CUT_OFF), item)
 
 
 def _document(line: bytes) -> Any:

@@ -26,7 +26,7 @@ from ledger.append.entry import Entry, Unit
 from ledger.append.group import Plan, Stored, decide_group
 from ledger.append.session import Session
 from ledger.append.trouble import Trouble, trouble_of
-from ledger.append.waiting import Answers, Ticket, Waiting
+from ledger.append.waiting import CUT_OFF, Answers, Ticket, Waiting
 from ledger.clock import now_us
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, Undecidable, UnsafeServer
 from ledger.figures import Statistics, watch_writer
@@ -41,9 +41,6 @@ GIVE_UP_S = 2.0
 """How long a group is tried when surely nothing was recorded."""
 FAILOVER_S = 7.0
 """The same where another node may take over: that takes a cluster some seconds, and callers wait longer than this."""
-
-
-CUT_OFF = "a command that comes before it was not recorded"
 
 
 class Committer:

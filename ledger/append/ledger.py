@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from ledger import state, tracing
 from ledger.accounts import Account
 from ledger.append import loading
-from ledger.append.committer import CUT_OFF, Committer
+from ledger.append.committer import Committer
 from ledger.append.entry import Unit, prepare
 from ledger.append.group import Stored, decide_group
-from ledger.append.waiting import Ticket
+from ledger.append.waiting import CUT_OFF, Ticket
 from ledger.clock import now_us
 from ledger.database import url_of
 from ledger.errors import LedgerError, NothingRecorded, OutcomeUnknown, ReadUnavailable

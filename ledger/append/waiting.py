@@ -14,6 +14,8 @@ from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 
 Answers = list[Outcome | Stored]
+CUT_OFF = "a command that comes before it was not recorded"
+"""Why nothing is recorded of what comes behind."""
 
 
 class Ticket:
