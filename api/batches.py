@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from flask import request
-from marshmallow import Schema
 
-from api import bodies, submissions
+from api import bodies
 from api.answering import origin
-from api.authentication import Principal, ensure_own, ensure_permitted
+from api.batch_items import Item, understand
 from api.cancelling import leave_to_the_agent
-from api.directory.fields import StrictSchema, Token
 from api.encoding import encode_json
 from api.errors import BodyTooLarge, FieldError, InvalidFields, MalformedRequest, TooManyCommands, UnsupportedMediaType
 from api.frames import outcome_frame
 from api.overlapping import overlapped
 from api.problems import problem
 from api.routing import POSITION, Answer, Call, Routes, load
-from api.schemas import BatchBody, CancellationBody, DryRunQuery, IdempotencyKey, MoneyBody, OrderBody
-from api.services import Services
+from api.schemas import BatchBody, DryRunQuery
 from api.shapes import BatchAnswer
 from api.spools import Spool
-from api.submissions import Facts, Origin
 from ledger.append.waiting import CUT_OFF
 from ledger.commands import CancelOrder
 from ledger.errors import (
-    AccountNotFound,
     IdempotencyKeyReused,
     LedgerError,
     NothingRecorded,
-    OrderNotFound,
     OutcomeUnknown,
     ReadUnavailable,
 )
-from ledger.ids import is_token
 from ledger.orders import EXECUTING
 from ledger.reading import read
 from ledger.state import orders_by_id
@@ -51,44 +44,6 @@ UNSETTLED = frozenset({NothingRecorded.code, OutcomeUnknown.code})
 TOO_LONG = b"["
 """Stands for a line that is too long: whatever it is, it is no command."""
 NDJSON = "application/x-ndjson"
-
-
-class _Key(StrictSchema):
-    """What every command of a batch has."""
-
-    idempotency_key = IdempotencyKey(required=True)
-
-
-class _BatchMoney(MoneyBody, _Key):
-    """A recharge or a deduction of a batch."""
-
-    customer_id = Token(40, required=True)
-
-
-class _BatchOrder(OrderBody, _Key):
-    """An order of a batch."""
-
-
-class _BatchCancellation(CancellationBody, _Key):
-    """A cancellation of a batch."""
-
-    order_id = Token(40, required=True)
-
-
-SCHEMAS: dict[str, tuple[Schema, str]] = {
-    "recharge": (_BatchMoney(), "recharges.post"),
-    "deduction": (_BatchMoney(), "deductions.post"),
-    "order": (_BatchOrder(), "orders.place"),
-    "cancellation": (_BatchCancellation(), "orders.cancel"),
-}
-"""The commands of a batch: the schema and the permission of each."""
-_BUILD: dict[str, Callable[..., Submission]] = {
-    "recharge": submissions.recharge,
-    "deduction": submissions.deduction,
-    "order": submissions.order,
-}
-
-Item = Submission | LedgerError
 
 
 @routes.post(
@@ -129,70 +84,6 @@ def post_batch(call: Call) -> Answer:
         _ensure_all_understood(items)
     results, position = _results(call, items, atomic=atomic)
     return Answer(200, {"results": results}, {POSITION: str(position)})
-
-
-def understand(services: Services, principal: Principal, who: Origin, documents: Sequence[Any]) -> list[Item]:
-    """Return a submission for each command, or what is wrong with it, in order; a document may be an error already.
-
-    Raises ReadUnavailable.
-    """
-    services.currencies.learn(_accounts_named(documents))
-    items: list[Item] = []
-    for document in documents:
-        try:
-            items.append(_submission(services, principal, who, document))
-        except LedgerError as error:
-            items.append(error)
-    return _own_cancellations(services, principal, items)
-
-
-def _accounts_named(documents: Sequence[Any]) -> Iterator[str]:
-    for each in documents:
-        account_id = each.get("customer_id") if type(each) is dict else None
-        if type(account_id) is str and is_token(account_id):
-            yield account_id
-
-
-def _submission(facts: Facts, principal: Principal, who: Origin, document: Any) -> Submission:
-    if isinstance(document, LedgerError):
-        raise document
-    if not isinstance(document, dict):
-        raise InvalidFields(errors=[FieldError(pointer="", detail="expected an object")])
-    kind = document.get("type")
-    if not isinstance(kind, str) or kind not in SCHEMAS:
-        raise InvalidFields(errors=[FieldError(pointer="/type", detail=f"expected one of {', '.join(SCHEMAS)}")])
-    schema, permission = SCHEMAS[kind]
-    fields = dict(document)
-    del fields["type"]
-    content: Mapping[str, Any] = load(schema, fields)
-    ensure_permitted(principal, permission)
-    key = content["idempotency_key"]
-    if kind == "cancellation":
-        return submissions.cancellation(who, key, content["order_id"], content)
-    customer_id = content.get("customer_id", principal.customer_id)
-    if customer_id is None:
-        raise InvalidFields(errors=[FieldError(pointer="/customer_id", detail="this field is required")])
-    ensure_own(principal, customer_id)
-    return _BUILD[kind](facts, who, key, customer_id, content)
-
-
-def _own_cancellations(services: Services, principal: Principal, items: list[Item]) -> list[Item]:
-    """Replace cancellations of orders that the principal must not see by the error they would get alone."""
-    if principal.customer_id is None:
-        return items
-    wanted = {
-        index: item.command.order_id
-        for index, item in enumerate(items)
-        if isinstance(item, Submission) and isinstance(item.command, CancelOrder)
-    }
-    found = read(services.engine, lambda connection: orders_by_id(connection, list(wanted.values()))) if wanted else {}
-    for index, order_id in wanted.items():
-        order = found.get(order_id)
-        try:
-            ensure_own(principal, "" if order is None else order.account_id)
-        except AccountNotFound:
-            items[index] = OrderNotFound(order_id=order_id)
-    return items
 
 
 def _ensure_all_understood(items: Sequence[Item]) -> None:

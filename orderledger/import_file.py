@@ -17,7 +17,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.batches import Item, understand
+from api.batch_items import Item, understand
 from api.bodies import parse
 from api.encoding import encode_json
 from api.errors import FieldError, InvalidFields

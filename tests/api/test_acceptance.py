@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from api.application import AREAS
-from api.batches import SCHEMAS
+from api.batch_items import SCHEMAS
 from api.directory.fields import StrictSchema
 
 PLAIN: list[StrictSchema] = [
