@@ -117,6 +117,10 @@ class _PrivateServer:
     def pause(self) -> None:
         """Let the server hang: it keeps its connections and answers nothing."""
         os.kill(self.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        # The signal reaches one thread after the other: the last ones still answer.
+        while not all(_is_stopped(thread) for thread in threads.iterdir()):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a hanging server go on."""
@@ -155,6 +159,14 @@ class _PrivateServer:
 
     def _answers(self) -> bool:
         raise NotImplementedError
+
+
+def _is_stopped(thread: Path) -> bool:
+    try:
+        _, _, after_name = (thread / "stat").read_text().rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # It has ended.
+    return after_name.split()[0] == "T"
 
 
 class PrivateMariaDB(_PrivateServer):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -74,6 +75,17 @@ def test_a_redis_shut_down_comes_back_with_its_keys(engine: str) -> None:
 
         assert server.client().get("kept") == "yes"
         assert redis.Redis.from_url(server.tcp_url()).ping()
+
+
+def test_a_paused_mariadb_answers_nobody_who_asks_at_once() -> None:
+    with PrivateMariaDB() as server:
+        for _ in range(40):
+            connection: Any = pymysql.connect(user="root", unix_socket=str(server.socket))
+            connection._read_timeout = 0.01
+            server.pause()
+            with pytest.raises(pymysql.err.OperationalError):
+                connection.ping(reconnect=False)
+            server.resume()
 
 
 def test_a_redis_can_be_killed_and_made_to_hang() -> None:
