@@ -16,14 +16,12 @@ import pymysql
 from pymysql.constants import COMMAND
 
 from ledger.append.loading import Rows
+from ledger.append.statements import PACKET_BYTES_MAX
 from ledger.append.trouble import Trouble, trouble_of
 from ledger.database import CONFIRMING, open_append_connection, opened_cluster
 from ledger.nodes.looking import keep_in_step
 from ledger.safety.server import ensure_kept
 from ledger.settings import LedgerSettings
-
-PACKET_BYTES_MAX = 4 * 1024 * 1024
-"""Statements are sent together up to this size; a server's default limit for one packet is 16 MiB."""
 
 LOOK_S = 0.0005
 """How long a lock that nobody else holds may take to come."""

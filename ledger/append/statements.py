@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ledger import schema
 from ledger.accounts import Account
@@ -13,6 +13,8 @@ from ledger.events import Recorded
 from ledger.orders import Order
 
 ROWS_PER_STATEMENT = 1_000
+PACKET_BYTES_MAX = 4 * 1024 * 1024
+"""Rows are written together, and statements sent together, up to this size; by default a server takes 16 MiB."""
 ACCOUNT_COLUMNS = tuple(schema.accounts.columns.keys())
 MONEY_COLUMNS = ("account_id", "version", "available_minor", "held_minor", "position")
 """What changes of an account when money moves."""
@@ -88,11 +90,19 @@ def writing_events(events: Sequence[Recorded]) -> list[str]:
 
 
 def _insert(table: str, columns: str, rows: Iterable[str], suffix: str = "") -> list[str]:
-    values = list(rows)
-    return [
-        f"INSERT INTO {table} ({columns}) VALUES {','.join(values[start : start + ROWS_PER_STATEMENT])}{suffix}"
-        for start in range(0, len(values), ROWS_PER_STATEMENT)
-    ]
+    return [f"INSERT INTO {table} ({columns}) VALUES {','.join(part)}{suffix}" for part in _parts(list(rows))]
+
+
+def _parts(rows: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Divide rows among statements that a server takes."""
+    start = size = 0
+    for index, row in enumerate(rows):
+        if index > start and (index - start == ROWS_PER_STATEMENT or size + len(row) > PACKET_BYTES_MAX):
+            yield rows[start:index]
+            start, size = index, 0
+        size += len(row)
+    if rows:
+        yield rows[start:]
 
 
 def _upsert(columns: Sequence[str], *, mysql: bool) -> str:

@@ -9,8 +9,11 @@ import pymysql
 
 from ledger.database import CONFLICTS
 
-_LOST = frozenset({0, 1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031})
+_TOO_LARGE = 1153
+"""A packet is larger than the server takes: it read past it, and did nothing of it."""
+_LOST = frozenset({0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031})
 """The connection is gone or unusable: shutdown, killed, read or write errors, packets out of order."""
+_REJECTED = (pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.ProgrammingError, ValueError)
 
 
 class Trouble(Enum):
@@ -37,7 +40,7 @@ def trouble_of(error: Exception) -> Trouble:
         isinstance(error, pymysql.err.OperationalError) and number in _LOST
     ):
         return Trouble.LOST
-    if isinstance(error, (pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.ProgrammingError, ValueError)):
+    if number == _TOO_LARGE or isinstance(error, _REJECTED):
         return Trouble.REJECTED
     return Trouble.UNAVAILABLE
 
