@@ -6,6 +6,7 @@ one packet.
 
 from __future__ import annotations
 
+import math
 import select
 import sqlite3
 import ssl
@@ -25,6 +26,9 @@ from ledger.settings import LedgerSettings
 
 LOOK_S = 0.0005
 """How long a lock that nobody else holds may take to come."""
+
+DECIDING_S_MAX = 5
+"""No group is decided for longer than this while it holds the head's lock and says nothing to the server."""
 
 
 class Session:
@@ -206,6 +210,7 @@ class Session:
             return
         try:
             self._is_stepwise = keep_in_step(self._connection)
+            self.read([_giving_up_idle(self._settings)])
             # The connection may lead to another server than the one before.
             ensure_kept(lambda query: self.read([query])[0], self._settings.allow_unsafe)
         except BaseException:
@@ -263,6 +268,16 @@ class Session:
         self._confirm()
         self.settle()
         self.is_locking = len(following) > 0
+
+
+def _giving_up_idle(settings: LedgerSettings) -> str:
+    """Return the statement by which MariaDB gives a connection up that keeps the head's lock and says nothing.
+
+    Whoever hangs, or lost its host, would stop all others until the server finds out, for hours perhaps. An answer may
+    take as long as we wait for one. MySQL has nothing like it: what it takes for a comment is left out there.
+    """
+    idle_s = math.ceil(settings.statement_timeout_s) + DECIDING_S_MAX
+    return f"SET SESSION innodb_lock_wait_timeout={settings.lock_timeout_s}/*M!,idle_transaction_timeout={idle_s}*/"
 
 
 def _packets(statements: Sequence[str]) -> list[list[str]]:

@@ -6,19 +6,23 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from ledger import errors
-from ledger.append import Ledger
+from ledger.append import Ledger, committer
 from ledger.append.trouble import Trouble, trouble_of
 from ledger.commands import Deduct, Recharge
 from ledger.database import open_append_connection, open_engine
+from ledger.migrate import upgrade
 from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 from proxy import Proxy, proxied
+from servers import PrivateMariaDB
 from submissions import Desk, prove, submission
 
 FAST = LedgerSettings(statement_timeout_s=1.0, connect_timeout_s=0.5, lock_timeout_s=1, append_timeout_s=4.0)
@@ -198,6 +202,67 @@ def test_callers_are_answered_while_the_next_group_waits_for_the_head(desk_on_ma
     assert prove(desk.engine) == 32
 
 
+def test_whoever_hangs_with_the_heads_lock_stops_the_others_for_some_seconds_only(
+    mariadb_ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = LedgerSettings(statement_timeout_s=1.0, lock_timeout_s=1, append_timeout_s=40.0)
+    engine = open_engine(mariadb_ledger_url, settings)
+    hanging, other = Desk(Ledger(engine, settings), engine), Desk(Ledger(engine, settings), engine)
+    account_id = hanging.open()
+    hangs, goes_on = threading.Event(), threading.Event()
+    decide_group = committer.decide_group
+
+    def hang_once(*given: Any) -> Any:
+        if not hangs.is_set():
+            hangs.set()
+            goes_on.wait(40)
+        return decide_group(*given)
+
+    monkeypatch.setattr(committer, "decide_group", hang_once)
+    outcome = None
+    with ThreadPoolExecutor(1) as thread:
+        hung = thread.submit(hanging.recharge, account_id, 100)
+        assert hangs.wait(10)
+        ends_at_s = time.monotonic() + 30
+        while outcome is None and time.monotonic() < ends_at_s:
+            with contextlib.suppress(errors.NothingRecorded):
+                outcome = other.recharge(account_id, 1, "k1")
+        goes_on.set()
+        late = hung.result()
+
+    assert outcome is not None and outcome.position == 2
+    assert (late.error, late.replayed, late.position) == (None, False, 3)
+    assert hanging.ledger.statistics.retries == 1
+    assert prove(engine) == 3
+    for desk in (hanging, other):
+        desk.ledger.close()
+    engine.dispose()
+
+
+def test_a_writer_that_has_nothing_to_do_holds_nothing(desk_on_mariadb: Desk) -> None:
+    desk = desk_on_mariadb
+    account_id = desk.open(recharged_minor=1_000)
+
+    def deduct() -> None:
+        for _ in range(10):
+            assert desk.deduct(account_id, 1).error is None
+
+    callers = [threading.Thread(target=deduct) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+
+    transactions = (
+        "SELECT id FROM information_schema.innodb_trx JOIN information_schema.processlist ON id=trx_mysql_thread_id "
+        "WHERE db=DATABASE()"
+    )
+    idle_by_s = time.monotonic() + 2
+    while (held := desk.rows(transactions)) and time.monotonic() < idle_by_s:
+        time.sleep(0.05)
+    assert held == []
+
+
 def test_killed_connections_under_load_lose_and_double_nothing(far: Desk) -> None:
     account_id = far.open(recharged_minor=100_000)
     stop = threading.Event()
@@ -288,6 +353,7 @@ def test_errors_of_the_drivers_are_told_apart() -> None:
         1020: Trouble.CONFLICT,
         2013: Trouble.LOST,
         2006: Trouble.LOST,
+        1153: Trouble.REJECTED,
     }
     for number, trouble in {**known, 1290: Trouble.UNAVAILABLE, 1040: Trouble.UNAVAILABLE}.items():
         assert trouble_of(pymysql.err.OperationalError(number, "x")) is trouble
@@ -319,3 +385,22 @@ def test_what_comes_behind_a_slice_that_was_not_recorded_is_not_decided_without_
     assert prove(desk.engine) == 21
     desk.ledger.close()
     desk.engine.dispose()
+
+
+def test_a_group_of_more_than_one_packet_of_the_server_is_posted_one_by_one() -> None:
+    settings = LedgerSettings(allow_unsafe=("packet-size",))
+    with PrivateMariaDB(options={"max-allowed-packet": "1M"}) as server:
+        url = server.create_database("ledger")
+        upgrade(url)
+        engine = open_engine(url, settings)
+        desk = Desk(Ledger(engine, settings), engine)
+        account_id = desk.open()
+        recharge = Recharge(account_id=account_id, amount_minor=1, currency="CNY")
+        wanted = [submission(recharge, details={"memo": "字" * 16_000}) for _ in range(15)]
+
+        outcomes = desk.ledger.append_batch(wanted, atomic=False)
+
+        assert [each.error for each in outcomes] == [None] * 15
+        assert prove(engine) == 16
+        desk.ledger.close()
+        engine.dispose()
