@@ -16,7 +16,7 @@ from api.schemas import CancellationBody, IdempotencyKey, MoneyBody, OrderBody
 from api.services import Services
 from api.submissions import Facts, Origin
 from ledger.commands import CancelOrder
-from ledger.errors import AccountNotFound, LedgerError, OrderNotFound
+from ledger.errors import AccountNotFound, LedgerError, OrderNotFound, ReadUnavailable
 from ledger.ids import is_token
 from ledger.reading import read
 from ledger.state import orders_by_id
@@ -71,6 +71,9 @@ def understand(services: Services, principal: Principal, who: Origin, documents:
     for document in documents:
         try:
             items.append(_submission(services, principal, who, document))
+        except ReadUnavailable:
+            # What comes behind it would be recorded without it.
+            raise
         except LedgerError as error:
             items.append(error)
     return _own_cancellations(services, principal, items)

@@ -146,10 +146,8 @@ def _result(call: Call, item: Submission, outcome: Outcome, *, status: int) -> d
 
 
 def _problem(call: Call, error: LedgerError, item: Submission | None) -> dict[str, Any]:
-    account_id = None if item is None else getattr(item.command, "account_id", None)
-    services = call.services
-    unit = services.default_currency if account_id is None else services.currency_of(account_id)
-    document = problem(error, call.request_id, unit)
+    # Nothing is read here: the others are recorded already, and a refusal that names amounts names their currency.
+    document = problem(error, call.request_id, call.services.default_currency)
     key = None if item is None else item.idempotency_key
     return {"status": document["status"], "idempotency_key": key, "problem": document}
 

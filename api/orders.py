@@ -18,7 +18,7 @@ from api.routing import POSITION, Answer, Call, Routes
 from api.schemas import CancellationBody, DryRunQuery, OrderBody, ResolutionBody
 from api.shapes import CancellationRequestedAnswer, CommandAnswer, WholeOrderAnswer
 from ledger import log, state
-from ledger.errors import AccountNotFound, OrderNotFound
+from ledger.errors import AccountNotFound, OrderNotFound, ReadUnavailable
 from ledger.orders import EXECUTING, Order
 from ledger.reading import read
 from ledger.submission import Outcome
@@ -140,5 +140,9 @@ def _answer_of_the_agent(call: Call, order: Order) -> Answer:
 
 
 def _stored(call: Call) -> Outcome | None:
+    """Return what came of the command, None when nothing has yet, or it cannot be read now: it is asked for already."""
     actor, key = call.asker.id, call.idempotency_key
-    return read(call.services.engine, lambda connection: state.stored_outcome(connection, actor, key))
+    try:
+        return read(call.services.engine, lambda connection: state.stored_outcome(connection, actor, key))
+    except ReadUnavailable:
+        return None

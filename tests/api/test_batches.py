@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
 
 import pytest
+import sqlalchemy as sa
 
-from ledger.commands import StartOrder
+from directory_front import open_front
+from ledger.commands import ProductTerms, StartOrder
+from ledger.errors import ReadUnavailable
+from ledger.migrate import upgrade
+from servers import PrivateMariaDB
 from submissions import submission
-from till import Till, new_key
+from till import Till, new_key, open_till
 
 
 def command(kind: str, **fields: Any) -> dict[str, Any]:
@@ -154,3 +160,98 @@ def test_a_customers_key_reaches_its_own_account_only(till: Till) -> None:
     results = own.ask("POST", "batches", {"commands": commands}).json["results"]
 
     assert [each["status"] for each in results] == [201, 404, 403, 403]
+
+
+def test_a_batch_of_long_texts_is_recorded_and_holds_up_no_neighbour(redis_url: str) -> None:
+    with PrivateMariaDB(options={"max-allowed-packet": "16M"}) as server:
+        url = server.create_database("ledger")
+        upgrade(url)
+        till = open_till(open_front(url, redis_url))
+        till.recharge("100.00")
+        order = {"customer_id": till.customer_id, "product": "sms", "quantity": 1, "params": {"text": "字" * 16_000}}
+        commands = [command("order", **order) for _ in range(200)]
+
+        with ThreadPoolExecutor(1) as thread:
+            posting = thread.submit(till.post, "batches", {"commands": commands})
+            recharged = [till.recharge("0.01").status_code]
+            while not posting.done():
+                recharged.append(till.recharge("0.01").status_code)
+
+        assert [each["status"] for each in posting.result().json["results"]] == [201] * 200
+        assert set(recharged) == {201}
+        till.front.services.close()
+
+
+def test_a_batch_that_was_recorded_is_answered_so_when_the_database_goes_away_behind_it(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = till.front.services
+    append_batch = services.ledger.append_batch
+
+    def gone() -> NoReturn:
+        raise sa.exc.OperationalError("SELECT 1", {}, OSError("gone"))
+
+    def append_and_lose(*given: Any, **more: Any) -> Any:
+        outcomes = append_batch(*given, **more)
+        monkeypatch.setattr(services.engine, "connect", gone)
+        return outcomes
+
+    monkeypatch.setattr(services.ledger, "append_batch", append_and_lose)
+    commands = [
+        command("recharge", customer_id=till.customer_id, amount="1.00"),
+        command("deduction", customer_id="cus_unknown", amount="1.00"),
+        command("recharge", customer_id=till.customer_id, amount="1.00"),
+    ]
+
+    answer = till.post("batches", {"commands": commands})
+    monkeypatch.undo()
+
+    assert [each["status"] for each in answer.json["results"]] == [201, 404, 201]
+    assert till.balance()[2] == "2.00"
+
+
+@pytest.fixture
+def _no_price_at_first(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first price that is asked for cannot be read; the next ones can."""
+    terms_of, asked = till.front.services.terms_of, []
+
+    def terms_later(sku: str) -> ProductTerms | None:
+        asked.append(sku)
+        if len(asked) == 1:
+            raise ReadUnavailable(reason="the database cannot be reached")
+        return terms_of(sku)
+
+    monkeypatch.setattr(till.front.services, "terms_of", terms_later)
+
+
+def order_and_deduction(till: Till) -> list[dict[str, Any]]:
+    return [
+        command("order", customer_id=till.customer_id, product="sms", quantity=10),
+        command("deduction", customer_id=till.customer_id, amount="1.00"),
+    ]
+
+
+@pytest.mark.usefixtures("_no_price_at_first")
+def test_nothing_of_a_batch_is_recorded_while_one_of_its_commands_cannot_be_understood(till: Till) -> None:
+    till.recharge("10.00")
+    batch = {"commands": order_and_deduction(till)}
+
+    refused = till.front.app.test_client().post(
+        "/v1/batches", json=batch, headers={"Authorization": f"Bearer {till.front.secret}"}
+    )
+
+    assert (refused.status_code, refused.json["code"]) == (503, "unavailable")
+    assert till.balance() == ("10.00", "0.00", "10.00")
+    assert [each["status"] for each in till.post("batches", batch).json["results"]] == [201, 201]
+
+
+@pytest.mark.usefixtures("_no_price_at_first")
+def test_nothing_behind_a_streamed_command_that_cannot_be_understood_now_is_recorded(till: Till) -> None:
+    till.recharge("10.00")
+    lines = [json.dumps(each) for each in order_and_deduction(till)]
+
+    results = post_lines(till, lines)
+
+    assert [each["problem"]["code"] for each in results] == ["unavailable", "unavailable"]
+    assert till.balance() == ("10.00", "0.00", "10.00")
+    assert [each["status"] for each in post_lines(till, lines)] == [201, 201]
