@@ -24,6 +24,7 @@ routes = Routes("commands")
     summary="See what one's own command led to",
     answers={200: OutcomeAnswer()},
     errors=(404, 503),
+    is_current=True,
 )
 def read_command(call: Call) -> Answer:
     """Return the stored outcome of the asker's command with this key: its answer, or the problem it was refused with."""
@@ -31,7 +32,9 @@ def read_command(call: Call) -> Answer:
 
     def query(connection: sa.Connection) -> tuple[Outcome | None, str | None]:
         asked = sa.select(requests.c.order_id).where(requests.c.key_digest == key_digest(actor, key))
-        return state.stored_outcome(connection, actor, key), connection.execute(asked).scalar()
+        # The request first: it goes only once the outcome is there.
+        order_id = connection.execute(asked).scalar()
+        return state.stored_outcome(connection, actor, key), order_id
 
     outcome, order_id = read(call.services.engine, query)
     if outcome is None and order_id is not None:

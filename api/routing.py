@@ -112,6 +112,8 @@ class Route:
     `answers` maps each good status to its schema, None for a body described by `media_types` alone. `errors` are
     statuses beyond those that every route of its kind has. The view of an `idempotent` one looks at nothing but its
     Call: it may be answered the short way (api.short_way).
+
+    `is_current`: what it answers is of now, and the position that it names is a command's own.
     """
 
     method: str
@@ -125,6 +127,7 @@ class Route:
     errors: Sequence[int] = ()
     idempotent: bool = False
     streamed: bool = False
+    is_current: bool = False
     media_types: Sequence[str] = (bodies.JSON,)
     body_media_types: Sequence[str] = (bodies.JSON,)
     tag: str = ""
@@ -272,7 +275,7 @@ def _fresh_enough(route: Route, call: Call) -> Answer:
     while True:
         answer = route.view(call)
         position = int(answer.headers.get(POSITION, wanted))
-        if position >= wanted:
+        if position >= wanted or route.is_current:
             return answer
         _close(answer)
         if time.monotonic() >= ends_at_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -125,6 +126,19 @@ def test_a_read_is_as_fresh_as_asked_or_says_that_it_is_not(sqlite_till: Till) -
     assert (behind.status_code, behind.json["code"]) == (503, "not-fresh-enough")
     assert behind.headers["Retry-After"] == "1"
     assert till.get(path, Ledger_Min_Position="x").status_code == 400
+
+
+def test_the_outcome_of_an_older_command_is_fresh_enough_for_who_has_seen_a_newer_one(till: Till) -> None:
+    older = till.recharge("1.00", key="older")
+    newer = till.recharge("1.00").json["position"]
+    began_s = time.monotonic()
+
+    found = till.get("commands/older", Ledger_Min_Position=str(newer))
+
+    assert time.monotonic() - began_s < till.front.services.settings.min_position_wait_s
+    assert (found.status_code, found.json["result"]) == (200, older.json)
+    assert found.headers["Ledger-Position"] == older.headers["Ledger-Position"]
+    assert till.get("commands/older", Ledger_Min_Position="x").status_code == 400
 
 
 def test_a_balance_comes_from_the_log_while_its_read_model_is_behind(till: Till) -> None:
