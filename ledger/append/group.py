@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 from ledger import codec
 from ledger.accounts import Account
 from ledger.append.entry import Entry, Unit
-from ledger.commands import Command, OrderCommand, PlaceOrder, ReverseTransaction
+from ledger.commands import CancelOrder, Command, OrderCommand, PlaceOrder, ReverseTransaction
 from ledger.decide import Decision, State, apply, decide
 from ledger.errors import BatchRefused, IdempotencyKeyReused, LedgerError, Refused
 from ledger.events import AccountEvent, Event, Recorded
@@ -40,6 +40,14 @@ class Stored(NamedTuple):
     details: bytes | None
 
 
+class Requested(NamedTuple):
+    """A cancellation that waits for its executor: its key is no other command's, though it has no outcome yet."""
+
+    digest: bytes
+    order_id: str
+    details: bytes | None
+
+
 class NewOutcome(NamedTuple):
     """An outcome to store."""
 
@@ -56,6 +64,7 @@ class Loaded:
     recorded_at_us: int
     state: State
     outcomes: dict[bytes, Stored]
+    requests: dict[bytes, Requested] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -98,18 +107,22 @@ def decide_group(
     for unit in units:
         answers: list[Outcome | Stored] = []
         plan.answers.append(answers)
-        if unit.atomic and (refused := _decide_atomic(unit.entries, plan, known, fresh)) is not None:
+        if unit.atomic and (refused := _decide_atomic(unit.entries, plan, loaded.requests, known, fresh)) is not None:
             answers += refused
             continue
         for entry in unit.entries:
-            answers.append(_decide_one(entry, plan, known, fresh))
+            answers.append(_decide_one(entry, plan, loaded.requests, known, fresh))
             if grown is not None and len(plan.outcomes) - plan.outcomes_written >= PLAN_GROWTH:
                 grown(plan)
     return plan
 
 
 def _decide_atomic(
-    entries: Sequence[Entry], plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
+    entries: Sequence[Entry],
+    plan: Plan,
+    requests: Mapping[bytes, Requested],
+    known: dict[bytes, Stored | NewOutcome],
+    fresh: dict[bytes, Outcome],
 ) -> list[Outcome | Stored] | None:
     """Return the answers when one of the entries is refused, for then all are; None when they may be decided."""
     refusals: dict[int, LedgerError] = {}
@@ -128,6 +141,9 @@ def _decide_atomic(
             elif repeat.refusal is not None:
                 refusals[index] = BatchRefused(index=index)
             continue
+        if _is_taken(entry, requests):
+            refusals[index] = IdempotencyKeyReused()
+            continue
         try:
             apply(trial, decide(trial, entry.submission.command), position=plan.position)
         except Refused as refusal:
@@ -140,6 +156,9 @@ def _decide_atomic(
         if entry.digest in known:
             answers.append(_repeat(entry, plan, known, fresh))
             continue
+        if _is_taken(entry, requests):
+            answers.append(Outcome(position=plan.position, error=IdempotencyKeyReused()))
+            continue
         error = refusals.get(index)
         answers.append(
             _refuse(entry, error if isinstance(error, Refused) else BatchRefused(index=first), plan, known, fresh)
@@ -148,10 +167,16 @@ def _decide_atomic(
 
 
 def _decide_one(
-    entry: Entry, plan: Plan, known: dict[bytes, Stored | NewOutcome], fresh: dict[bytes, Outcome]
+    entry: Entry,
+    plan: Plan,
+    requests: Mapping[bytes, Requested],
+    known: dict[bytes, Stored | NewOutcome],
+    fresh: dict[bytes, Outcome],
 ) -> Outcome | Stored:
     if entry.digest in known:
         return _repeat(entry, plan, known, fresh)
+    if _is_taken(entry, requests):
+        return Outcome(position=plan.position, error=IdempotencyKeyReused())
     try:
         decision = decide(plan.state, entry.submission.command)
     except Refused as refusal:
@@ -167,6 +192,17 @@ def _decide_one(
     outcome = _record(entry, decision, decision.event, plan)
     _remember(entry, outcome, NewOutcome(entry, outcome.position, None), plan, known, fresh)
     return outcome
+
+
+def _is_taken(entry: Entry, requests: Mapping[bytes, Requested]) -> bool:
+    """Say whether another cancellation than this one waits under the entry's key."""
+    waiting = requests.get(entry.digest)
+    if waiting is None:
+        return False
+    command = entry.submission.command
+    if not isinstance(command, CancelOrder):
+        return True
+    return (command.order_id, entry.details) != (waiting.order_id, waiting.details)
 
 
 def _repeat(

@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.accounts import Account
 from ledger.append.entry import Entry
-from ledger.append.group import Loaded, Stored
+from ledger.append.group import Loaded, Requested, Stored
 from ledger.append.literals import token
 from ledger.commands import OrderCommand, ReverseTransaction
 from ledger.decide import State
@@ -34,6 +34,8 @@ _OUTCOME = (
     "(SELECT COUNT(details_hash) FROM events WHERE events.position=outcomes.position)",
     "IFNULL((SELECT HEX(details.details) FROM details WHERE details.position=outcomes.position),'')",
 )
+_REQUEST = ("HEX(key_digest)", "HEX(order_id)", "IFNULL(HEX(details),'')")
+"""What a cancellation that waits has in place of an outcome: fewer columns."""
 _REVERSAL = ("reverses_position", "position")
 _ACCOUNT = (
     "account_id",
@@ -95,7 +97,11 @@ def reading(entries: Iterable[Entry], *, mysql: bool) -> dict[str, str]:
         if isinstance(command, ReverseTransaction):
             reversed_positions.add(command.reverses_position)
     account_ids.discard("")
-    found = {"outcomes": _one_by_one(_OUTCOME, "outcomes", _in("key_digest", digests), mysql=mysql)}
+    listed = _in("key_digest", digests)
+    stored = _one_by_one(_OUTCOME, "outcomes", listed, mysql=mysql)
+    waiting = _one_by_one(_REQUEST, "cancellation_requests", listed, mysql=mysql)
+    # Together, for a statement more costs all groups more than the few requests are worth.
+    found = {"outcomes": f"{stored} UNION ALL {waiting}"}
     if account_ids:
         listed = _in("account_id", map(token, account_ids))
         found["accounts"] = _selecting(len(account_ids))(_ACCOUNT, "accounts", listed, mysql=mysql)
@@ -121,7 +127,8 @@ def loaded(head: Rows, results: Mapping[str, Rows]) -> Loaded:
     rows = {name: [text.split(",") for text in _texts(found)] for name, found in results.items()}
     accounts = [_account_from(row) for name in ("accounts", "owners") for row in rows.get(name, ())]
     orders = [_order_from(row) for row in rows.get("orders", ())]
-    outcomes = [_stored_from(row) for row in rows["outcomes"]]
+    outcomes = [_stored_from(row) for row in rows["outcomes"] if len(row) == len(_OUTCOME)]
+    requests = [_requested_from(row) for row in rows["outcomes"] if len(row) == len(_REQUEST)]
     state = State(
         accounts={each.account_id: each for each in accounts},
         orders={each.order_id: each for each in orders},
@@ -132,6 +139,7 @@ def loaded(head: Rows, results: Mapping[str, Rows]) -> Loaded:
         recorded_at_us=int(recorded_at_us),
         state=state,
         outcomes={each.digest: each for each in outcomes},
+        requests={each.digest: each for each in requests},
     )
 
 
@@ -196,6 +204,15 @@ def _stored_from(row: Sequence[str]) -> Stored:
         position=int(position) if position else None,
         refusal=bytes.fromhex(refusal) if refusal else None,
         has_details=hashes != "0",
+        details=bytes.fromhex(details) if details else None,
+    )
+
+
+def _requested_from(row: Sequence[str]) -> Requested:
+    digest, order_id, details = row
+    return Requested(
+        digest=bytes.fromhex(digest),
+        order_id=bytes.fromhex(order_id).decode("ascii"),
         details=bytes.fromhex(details) if details else None,
     )
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
 
+from api import orders
 from ledger.commands import CancelOrder, StartOrder
 from ledger.schema import cancellation_requests
+from ledger.submission import Outcome
 from submissions import submission
 from till import Till
 
@@ -35,6 +37,18 @@ def in_batch(till: Till, *wanted: tuple[str, str]) -> list[dict[str, Any]]:
     commands = [{"type": "cancellation", "idempotency_key": key, "order_id": order_id} for order_id, key in wanted]
     results: list[dict[str, Any]] = till.post("batches", {"commands": commands}).json["results"]
     return results
+
+
+def answer_as_the_agent(till: Till, order_id: str, key: str, **confirmed: Any) -> Outcome:
+    """Post the cancellation that waits, and forget its request."""
+    engine = till.front.services.engine
+    with engine.connect() as connection:
+        (actor,) = connection.scalars(sa.select(cancellation_requests.c.actor))
+    command = CancelOrder(order_id=order_id, **confirmed)
+    outcome = till.front.services.ledger.append(submission(command, key, actor=actor, details={"reason": "late"}))
+    with engine.execution_options(write=True).begin() as connection:
+        connection.execute(sa.delete(cancellation_requests))
+    return outcome
 
 
 def asked(till: Till) -> set[str]:
@@ -137,3 +151,67 @@ def test_a_commit_that_was_not_answered_is_looked_after(till: Till) -> None:
 
     assert answer.status_code == 202
     assert asked(till) == {order_id}
+
+
+def test_a_cancellation_that_was_left_is_answered_so_when_the_database_goes_away_behind_it(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = executing(till)
+    leave = orders.leave_to_the_agent
+
+    def gone() -> NoReturn:
+        raise sa.exc.OperationalError("SELECT 1", {}, OSError("gone"))
+
+    def leave_and_lose(*given: Any) -> Any:
+        left = leave(*given)
+        monkeypatch.setattr(till.front.services.engine, "connect", gone)
+        return left
+
+    monkeypatch.setattr(orders, "leave_to_the_agent", leave_and_lose)
+
+    answer = cancel(till, order_id, "k1")
+    monkeypatch.undo()
+
+    assert (answer.status_code, answer.json["status"]) == (202, "cancellation_requested")
+    assert asked(till) == {order_id}
+
+
+def test_the_key_of_a_cancellation_that_waits_is_no_other_commands(till: Till) -> None:
+    order_id = executing(till)
+    placed = till.place(10).json["order"]["id"]
+    assert cancel(till, order_id, "waits", reason="late").status_code == 202
+    before = till.balance()
+    recharge = {"type": "recharge", "customer_id": till.customer_id, "amount": "1.00"}
+
+    recharged, tried = till.recharge("1.00", key="waits"), cancel(till, placed, "waits", reason="late")
+    together = [recharge | {"idempotency_key": key} for key in ("waits", "waits", "free")]
+    apart = till.post("batches", {"atomic": False, "commands": together[:2]}).json["results"]
+    atomic = till.post("batches", {"atomic": True, "commands": together}).json["results"]
+
+    assert {each.json["code"] for each in (recharged, tried)} == {"idempotency-key-reused"}
+    assert {each["problem"]["code"] for each in apart} == {"idempotency-key-reused"}
+    assert [each["problem"]["code"] for each in atomic] == ["idempotency-key-reused"] * 2 + ["batch-refused"]
+    assert till.balance() == before
+    assert asked(till) == {order_id}
+    assert answer_as_the_agent(till, order_id, "waits", confirmed_attempt=1).error is None
+    assert cancel(till, order_id, "waits", reason="late").json["order"]["status"] == "cancelled"
+
+
+def test_a_request_that_the_agent_answers_at_this_moment_is_found(till: Till) -> None:
+    order_id = executing(till)
+    assert cancel(till, order_id, "k1", reason="late").status_code == 202
+    engine, answered = till.front.services.engine, []
+
+    def answer_between(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not answered and ("outcomes" in statement or "cancellation_requests" in statement):
+            answered.append(True)
+            answer_as_the_agent(till, order_id, "k1")
+
+    sa.event.listen(engine, "after_cursor_execute", answer_between)
+    found = till.get("commands/k1")
+    sa.event.remove(engine, "after_cursor_execute", answer_between)
+
+    assert answered
+    assert found.status_code == 200
+    assert found.json["status"] in ("refused", "cancellation_requested")
+    assert till.get("commands/k1").json["problem"]["code"] == "order-not-cancellable"
