@@ -158,6 +158,9 @@ def change(
         row = find(session, Customer, KIND, customer_id, revision=revision, lock=True)
         if changes.get("currency", row.currency) != row.currency:
             raise BadField(pointer="/currency", problem="an account keeps its currency")
+        if changes.get("status") == DEACTIVATED and row.status != DEACTIVATED:
+            # That looks at the money, and ends the API keys.
+            raise BadField(pointer="/status", problem="a customer is deactivated by deleting it")
         if changes.get("name", row.name) != row.name:
             _names_changed(session)
         for name in ("name", "mobile", "contact", "level_id", "status"):

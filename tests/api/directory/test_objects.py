@@ -108,6 +108,31 @@ def test_a_customer_with_history_is_deactivated_and_its_keys_end_at_once(front) 
     assert bound.ask("GET", "customers").status_code == 401
 
 
+def test_a_customer_is_deactivated_by_deleting_it_and_not_otherwise(front) -> None:  # type: ignore[no-untyped-def]
+    customer_id = front.create("customers")["id"]
+    bound = front.bound_to(customer_id, "customers.read")
+    recharge(front, customer_id, 100)
+    before = front.read("customers", customer_id)
+
+    refused = front.ask("PATCH", f"customers/{customer_id}", {"status": "deactivated", "contact": "somebody"})
+
+    assert (refused.status_code, [each["pointer"] for each in refused.json["errors"]]) == (422, ["/status"])
+    assert front.read("customers", customer_id) == before
+    assert bound.ask("GET", "customers").status_code == 200
+
+    front.services.ledger.append(submission(Deduct(account_id=customer_id, amount_minor=100, currency="CNY")))
+    assert front.ask("DELETE", f"customers/{customer_id}").json["status"] == "deactivated"
+    again = front.ask("PATCH", f"customers/{customer_id}", {"status": "deactivated", "contact": "somebody"})
+    (key,) = front.list("api-keys", customer_id=customer_id)
+
+    assert (again.status_code, again.json["status"], again.json["contact"]) == (200, "deactivated", "somebody")
+    assert (key["active"], bound.ask("GET", "customers").status_code) == (False, 401)
+    assert front.ask("PATCH", f"api-keys/{key['id']}", {"active": True}).status_code == 200
+    assert bound.ask("GET", "customers").status_code == 401
+    assert front.ask("PATCH", f"customers/{customer_id}", {"status": "active"}).status_code == 200
+    assert bound.ask("GET", "customers").status_code == 200
+
+
 def test_a_product_that_was_ordered_is_taken_off_sale(front) -> None:  # type: ignore[no-untyped-def]
     product = front.create("products")
     customer_id = front.create("customers")["id"]
