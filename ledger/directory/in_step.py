@@ -53,13 +53,21 @@ class _Stepped:
     overtaken: list[str]
 
 
-def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, customers_max: int | None = None) -> int:
-    """Bring every customer that is out of step in step, in bounded steps; return how many were looked at."""
+def reconcile(
+    directory: Directory,
+    ledger: Ledger,
+    asker: Asker = SYSTEM,
+    *,
+    customers_max: int | None = None,
+    level_id: str | None = None,
+) -> int:
+    """Bring in step every customer, or every one of a level, that is not, in bounded steps; return how many there were."""
+    wanted = [Customer.in_step == 0] if level_id is None else [Customer.in_step == 0, Customer.level_id == level_id]
     done = 0
     after = ""
     while customers_max is None or done < customers_max:
         with directory.reading() as session:
-            waiting = sa.select(Customer.id).where(Customer.in_step == 0, Customer.id > after).order_by(Customer.id)
+            waiting = sa.select(Customer.id).where(*wanted, Customer.id > after).order_by(Customer.id)
             ids = list(session.scalars(waiting.limit(STEP_CUSTOMERS)))
         if not ids:
             break

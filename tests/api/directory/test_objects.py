@@ -1,9 +1,11 @@
 """Objects of the directory are created, read, changed and deleted over HTTP."""
 
 import pytest
+import sqlalchemy as sa
 
 from directory_front import GOOD, SECRETS
 from ledger.commands import Deduct, PlaceOrder, Recharge
+from ledger.directory.models import Customer
 from ledger.ids import new_id
 from submissions import submission
 
@@ -82,6 +84,26 @@ def test_a_levels_new_percentage_reaches_the_accounts_before_the_answer(front) -
     assert front.ask("PATCH", f"levels/{level['id']}", {"discount_percent": "80.5"}).status_code == 200
 
     assert front.services.ledger.accounts([customer_id])[customer_id].discount_percent == "80.5"
+
+
+def test_what_others_are_changing_is_not_recorded_as_who_changes_a_levels_percentage(front) -> None:  # type: ignore[no-untyped-def]
+    level = front.create("levels")
+    own, other = front.create("customers", level_id=level["id"])["id"], front.create("customers")["id"]
+    with front.services.directory.writing() as session:
+        changing = sa.update(Customer).where(Customer.id == other)
+        session.execute(changing.values(credit_limit_minor=5_000, in_step=0, revision=Customer.revision + 1))
+    clerk = type(front)(front.app, front.services, front.create("api-keys", role="admin")["key"])
+
+    def actors(customer_id: str) -> list[str]:
+        events = front.ask("GET", "events", query={"customer_id": customer_id}).json["data"]
+        return [each["actor"] for each in events]
+
+    assert clerk.ask("PATCH", f"levels/{level['id']}", {"discount_percent": "80"}).status_code == 200
+
+    me, clerks = (each.ask("GET", "me").json["actor"] for each in (front, clerk))
+    assert me != clerks
+    assert (actors(own), actors(other)) == ([me, clerks], [me])
+    assert front.services.ledger.accounts([other])[other].credit_limit_minor == 0
 
 
 def test_what_the_ledger_refuses_of_a_change_is_a_conflict(front) -> None:  # type: ignore[no-untyped-def]
