@@ -18,6 +18,7 @@ from ledger.directory.errors import BadField, InUse
 from ledger.directory.in_step import ACTIVE, DEACTIVATED, bring_in_step
 from ledger.directory.in_step import INLINE_CUSTOMERS_MAX as INLINE_CUSTOMERS_MAX
 from ledger.directory.in_step import Asker as Asker
+from ledger.directory.in_step import check_in_step as check_in_step
 from ledger.directory.in_step import reconcile as reconcile
 from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level, User

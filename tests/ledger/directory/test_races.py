@@ -12,7 +12,7 @@ from ledger.append import Ledger
 from ledger.commands import Deduct, Recharge
 from ledger.directory import access, customers, levels, products
 from ledger.directory.changes import stamps
-from ledger.directory.customers import Asker, reconcile
+from ledger.directory.customers import Asker, check_in_step, reconcile
 from ledger.directory.errors import BadField, DirectoryNotFound
 from ledger.directory.models import Customer, DirectoryState
 from ledger.directory.names import CustomerNames
@@ -94,6 +94,32 @@ def test_commands_of_an_overtaken_change_do_not_have_the_last_word(office: Any, 
     account = office.ledger.accounts([customer_id])[customer_id]
     assert (account.level_id, account.discount_percent) == (second, "95")
     assert reconcile(office.directory, office.ledger) == 0
+
+
+def test_commands_of_an_overtaken_change_whose_sender_died_do_not_have_the_last_word(office: Any) -> None:
+    level_id = office.level("Gold", "90")
+    customer_id = office.customer(credit_limit="100.00")["id"]
+
+    class Died(Exception):
+        pass
+
+    def change_back() -> None:
+        office.change(customer_id, credit_limit="100.00", level_id=None, status="active")
+
+    def die() -> None:
+        raise Died
+
+    dying = cast(Ledger, Interrupted(office.ledger, before=change_back, after=die))
+    changes = {"credit_limit": "50.00", "level_id": level_id, "status": "suspended"}
+    with pytest.raises(Died):
+        customers.change(office.directory, dying, customer_id, changes, ASKER)
+    assert reconcile(office.directory, office.ledger) == 0, "it is marked in step"
+    assert check_in_step(office.directory, office.ledger) == ""
+
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert (account.credit_limit_minor, account.level_id, account.status) == (10_000, None, "open")
+    assert check_in_step(office.directory, office.ledger) == ""
+    assert office.ledger.accounts([customer_id])[customer_id] == account
 
 
 def test_a_change_that_the_ledger_refuses_in_part_is_refused_whole(office: Any) -> None:
