@@ -168,11 +168,16 @@ def change(
     return public(row)
 
 
-def set_password(directory: Directory, user_id: str, password: str, *, revision: int | None = None) -> int:
-    """Set a user's password and return the new epoch: the sessions so far have ended. Raises DirectoryNotFound."""
+def set_password(directory: Directory, user_id: str, password: str, *, epoch: int | None = None) -> int | None:
+    """Set a user's password and return the new epoch: the sessions so far have ended. Raises DirectoryNotFound.
+
+    With an `epoch` only while it is the user's; None when it is not any more.
+    """
     kept = passwords.hashed(password)
     with directory.writing() as session:
-        row = _loaded(session, user_id, revision=revision, lock=True)
+        row = _loaded(session, user_id, lock=True)
+        if epoch is not None and row.epoch != epoch:
+            return None
         row.password_hash = kept
         row.epoch += 1
         touch(row)
@@ -219,10 +224,14 @@ def person_of_password(directory: Directory, username: str, password: str) -> Pe
     if passwords.is_outdated(kept):
         kept_anew = passwords.hashed(password)
         with directory.writing() as session:
-            session.execute(
-                sa.update(User).where(User.id == user_id, User.password_hash == kept).values(password_hash=kept_anew)
-            )
-    return person(directory, user_id)
+            keeping = sa.update(User).where(User.id == user_id, User.password_hash == kept)
+            is_kept = session.execute(keeping.values(password_hash=kept_anew)).rowcount == 1  # type: ignore[attr-defined]
+        if not is_kept:
+            # Another login was first, or it has another password by now.
+            return person_of_password(directory, username, password)
+        kept = kept_anew
+    # Checking took its time: a password that was changed meanwhile logs nobody in any more.
+    return _person(directory, User.id == user_id, User.password_hash == kept)
 
 
 def has_password(directory: Directory, user_id: str, password: str) -> bool:

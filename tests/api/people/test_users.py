@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from browser import PASSWORD, Browser, new_user
+from browser import PASSWORD, Browser, logged_in, new_user
 from directory_front import Front
 from ledger.directory import passwords, users
 from ledger.directory.errors import BadField, InUse
@@ -185,3 +185,75 @@ def test_a_password_kept_with_less_work_is_kept_anew_at_the_next_login(front: Fr
     with front.services.directory.reading() as session:
         kept = session.scalar(sa.select(User.password_hash))
     assert kept is not None and kept != weak and not passwords.is_outdated(kept)
+
+
+OTHER_PASSWORD = "set by somebody else"
+
+
+def reset_while_it_is_checked(front: Front, user_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the user's password set anew right after a check has found the old one to be right."""
+    right = passwords.is_right
+
+    def check(password: str, kept: str | None) -> bool:
+        found = right(password, kept)
+        if password == PASSWORD and found:
+            users.set_password(front.services.directory, user_id, OTHER_PASSWORD)
+        return found
+
+    monkeypatch.setattr(passwords, "is_right", check)
+
+
+@pytest.mark.parametrize("time_cost", [1, 2])
+def test_a_password_that_is_reset_while_it_is_checked_logs_nobody_in(
+    front: Front, monkeypatch: pytest.MonkeyPatch, time_cost: int
+) -> None:
+    from argon2 import PasswordHasher
+
+    directory, user = front.services.directory, new_user(front, "ada")
+    kept = PasswordHasher(time_cost=time_cost, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+    assert passwords.is_outdated(kept) == (time_cost == 1)
+    with directory.writing() as session:
+        session.execute(sa.update(User).values(password_hash=kept))
+    reset_while_it_is_checked(front, user["id"], monkeypatch)
+
+    assert users.person_of_password(directory, "ada", PASSWORD) is None
+
+    found = users.person_of_password(directory, "ada", OTHER_PASSWORD)
+    assert found is not None and found.id == user["id"]
+
+
+def test_two_logins_at_once_with_a_password_kept_with_less_work_are_both_let_in(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from argon2 import PasswordHasher
+
+    directory, hashed = front.services.directory, passwords.hashed
+    new_user(front, "ada")
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with directory.writing() as session:
+        session.execute(sa.update(User).values(password_hash=weak))
+    others: list[users.Person | None] = []
+
+    def hash_while_another_logs_in(password: str) -> str:
+        monkeypatch.setattr(passwords, "hashed", hashed)
+        others.append(users.person_of_password(directory, "ada", PASSWORD))
+        return hashed(password)
+
+    monkeypatch.setattr(passwords, "hashed", hash_while_another_logs_in)
+
+    assert users.person_of_password(directory, "ada", PASSWORD) is not None
+    assert len(others) == 1 and others[0] is not None
+
+
+def test_whoever_changes_his_password_does_not_put_it_over_one_that_was_reset_meanwhile(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = new_user(front, "ada")
+    browser = logged_in(front, "ada")
+    reset_while_it_is_checked(front, user["id"], monkeypatch)
+
+    answer = browser.ask("POST", "me/password", {"password": PASSWORD, "new_password": "another fine phrase"})
+
+    assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated")
+    assert Browser(front.app).log_in("ada", "another fine phrase").status_code == 401
+    assert Browser(front.app).log_in("ada", OTHER_PASSWORD).status_code == 201
