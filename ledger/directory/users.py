@@ -28,6 +28,8 @@ from ledger.ids import new_id
 KIND = "user"
 CUSTOMER_ROLE, ADMIN_ROLE = "customer", "admin"
 USERNAME_LENGTH_MAX = 64
+NUMBER_LENGTH_MAX = 16
+"""Of a number as E.164 has it: a sign and 15 digits."""
 
 LISTING = Listing(
     name="users",
@@ -87,7 +89,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
         for each, password_hash in zip(contents, kept, strict=True):
             row = User(
                 id=new_id("usr"),
-                username=folded(each["username"]),
+                username=_kept_username(each["username"]),
                 name=each.get("name"),
                 mobile=each.get("mobile"),
                 role=role_named(session, each["role"]),
@@ -106,7 +108,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
 
 def bootstrap(directory: Directory, username: str, password: str) -> dict[str, Any]:
     """Create the first administrator. Raises InUse when there is one, BadField for a name or password that is not taken."""
-    if not 1 <= len(username) <= USERNAME_LENGTH_MAX or not username.isprintable() or username != username.strip():
+    if not username or username_problem(username) or not username.isprintable() or username != username.strip():
         raise BadField(
             pointer="/username", problem=f"expected 1 to {USERNAME_LENGTH_MAX} letters, no space at either end"
         )
@@ -155,7 +157,7 @@ def change(
             if name in changes:
                 setattr(row, name, changes[name])
         if "username" in changes:
-            row.username = folded(changes["username"])
+            row.username = _kept_username(changes["username"])
         if "role" in changes:
             row.role = role_named(session, changes["role"])
         if changes.get("active", row.active) != row.active:
@@ -241,15 +243,23 @@ def has_password(directory: Directory, user_id: str, password: str) -> bool:
     return passwords.is_right(password, kept)
 
 
+def username_problem(username: str) -> str | None:
+    """Say so when a username is too long as it is kept; None for nothing."""
+    if len(folded(username)) > USERNAME_LENGTH_MAX:
+        return f"as it is kept, in small letters and plain forms, it may have {USERNAME_LENGTH_MAX} characters"
+    return None
+
+
 def mobile_number(text: str, region: str) -> str:
     """Return a number as E.164; without a country code it is the region's. Raises ValueError."""
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         raise ValueError("expected a mobile number such as +8613800138000") from None
-    if not phonenumbers.is_valid_number(parsed):
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    if not phonenumbers.is_valid_number(parsed) or len(number) > NUMBER_LENGTH_MAX:
         raise ValueError("there is no such number; expected one such as +8613800138000")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return number
 
 
 def public(row: User) -> dict[str, Any]:
@@ -311,6 +321,13 @@ def _unique() -> Iterator[None]:
         objection = str(error.orig)
         field = next((each for each in ("mobile", "customer_id") if each in objection), "username")
         raise AlreadyExists(kind=KIND, field=field) from error
+
+
+def _kept_username(username: str) -> str:
+    problem = username_problem(username)
+    if problem is not None:
+        raise BadField(pointer="/username", problem=problem)
+    return folded(username)
 
 
 def _ensure_bound(session: Session, row: User) -> None:
