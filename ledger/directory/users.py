@@ -122,7 +122,7 @@ def bootstrap(directory: Directory, username: str, password: str) -> dict[str, A
         role = session.scalar(sa.select(Role).where(Role.name == ADMIN_ROLE))
         if role is None:
             raise BadField(pointer="/role", problem=f"no role {ADMIN_ROLE}")
-        if session.scalar(sa.select(sa.func.count()).where(User.role_id == role.id)):
+        if session.scalar(sa.select(sa.func.count()).where(User.role_id == role.id, User.customer_id.is_(None))):
             raise InUse(kind=KIND, reason="there is an administrator already")
         row = User(
             id=new_id("usr"), username=folded(username), role=role, password_hash=kept, active=1, epoch=1, **stamps()
@@ -152,7 +152,10 @@ def change(
     """
     with _unique(), directory.writing() as session:
         row = _loaded(session, user_id, revision=revision, lock=True)
-        was_admin = row.role.name == ADMIN_ROLE and bool(row.active)
+        was_admin = _is_admin(row)
+        if row.mobile is not None and row.password_hash is None and changes.get("mobile", row.mobile) is None:
+            # As of a new one.
+            raise BadField(pointer="/mobile", problem="a user without a password needs its mobile number to log in")
         for name in ("name", "mobile", "locale"):
             if name in changes:
                 setattr(row, name, changes[name])
@@ -164,7 +167,7 @@ def change(
             row.active = changes["active"]
             row.epoch += 1
         _ensure_bound(session, row)
-        if was_admin and not (row.role.name == ADMIN_ROLE and row.active):
+        if was_admin and not _is_admin(row):
             _ensure_other_admin(session, row)
         touch(row)
     return public(row)
@@ -201,7 +204,7 @@ def delete(directory: Directory, user_id: str, *, revision: int | None = None) -
     """
     with directory.writing() as session:
         row = _loaded(session, user_id, revision=revision, lock=True)
-        if row.role.name == ADMIN_ROLE and row.active:
+        if _is_admin(row):
             _ensure_other_admin(session, row)
         session.delete(row)
 
@@ -337,9 +340,15 @@ def _ensure_bound(session: Session, row: User) -> None:
         raise BadField(pointer="/customer_id", problem=f"no customer {row.customer_id}")
 
 
+def _is_admin(row: User) -> bool:
+    # Whoever is bound to a customer administers nothing, whatever his role.
+    return row.role.name == ADMIN_ROLE and row.customer_id is None and bool(row.active)
+
+
 def _ensure_other_admin(session: Session, row: User) -> None:
     others = sa.select(sa.func.count()).where(
         User.role_id == sa.select(Role.id).where(Role.name == ADMIN_ROLE).scalar_subquery(),
+        User.customer_id.is_(None),
         User.active == 1,
         User.id != row.id,
     )

@@ -124,6 +124,45 @@ def test_the_last_administrator_stays(front: Front) -> None:
     assert front.read("users", first["id"])["active"] is True
 
 
+def test_whoever_is_bound_to_a_customer_is_no_other_administrator(front: Front) -> None:
+    first = new_user(front, "first", "admin")
+    bound = new_user(front, "bound", "admin", customer_id=front.create("customers")["id"])
+
+    for asked in (
+        front.ask("DELETE", f"users/{first['id']}"),
+        front.ask("PATCH", f"users/{first['id']}", {"active": False}),
+        front.ask("PATCH", f"users/{first['id']}", {"role": "auditor"}),
+    ):
+        assert (asked.status_code, asked.json["code"]) == (409, "in-use")
+    assert front.read("users", first["id"]) == first
+    assert front.ask("DELETE", f"users/{bound['id']}").status_code == 204
+
+
+def test_the_first_administrator_is_made_beside_one_who_is_bound_to_a_customer(front: Front) -> None:
+    bound = new_user(front, "bound", "admin", customer_id=front.create("customers")["id"])
+    assert front.ask("PATCH", f"users/{bound['id']}", {"active": False}).status_code == 200
+    assert front.ask("PATCH", f"users/{bound['id']}", {"active": True}).status_code == 200
+
+    users.bootstrap(front.services.directory, "root", PASSWORD)
+
+    with pytest.raises(InUse):
+        users.bootstrap(front.services.directory, "other", PASSWORD)
+
+
+def test_a_user_without_a_password_keeps_a_number_to_log_in_by(front: Front) -> None:
+    made = front.ask("POST", "users", {"username": "ada", "role": "auditor", "mobile": "13800138000"}).json
+    location = f"users/{made['id']}"
+
+    refused = front.ask("PATCH", location, {"mobile": None, "name": "Ada"})
+
+    assert (refused.status_code, [each["pointer"] for each in refused.json["errors"]]) == (422, ["/mobile"])
+    assert front.read("users", made["id"]) == made
+    assert front.ask("PATCH", location, {"mobile": "13800138001"}).json["mobile"] == "+8613800138001"
+    assert front.ask("POST", f"{location}/password", {"password": PASSWORD}).status_code == 200
+    without = front.ask("PATCH", location, {"mobile": None})
+    assert (without.status_code, without.json["mobile"]) == (200, None)
+
+
 def test_a_role_that_users_have_is_not_deleted(front: Front) -> None:
     role = front.create("roles", name="clerk", permissions=[])
     new_user(front, "ada", "clerk")
