@@ -203,6 +203,23 @@ def test_an_executors_secret_is_kept_and_not_shown(sqlite_front) -> None:  # typ
     assert sqlite_front.read("products", made["id"]) == again.json
 
 
+def test_how_a_product_is_executed_is_not_told_to_customers(sqlite_front) -> None:  # type: ignore[no-untyped-def]
+    settings = {"url": "https://inside.example/orders", "timeout_s": 3}
+    made = sqlite_front.create("products", executor="http", executor_settings=settings)
+    bound = sqlite_front.bound_to(sqlite_front.create("customers")["id"], "products.read")
+    told = {name: value for name, value in made.items() if name != "executor_settings"}
+
+    read, listed = bound.ask("GET", f"products/{made['id']}"), bound.ask("GET", "products")
+    chosen = bound.list("products", fields="sku,executor_settings")
+
+    assert read.json == told and listed.json["data"] == [told]
+    assert read.headers["ETag"] == f'"{made["revision"]}"'
+    assert chosen == [{"sku": "sms"}]
+    assert "inside.example" not in read.text + listed.text
+    assert sqlite_front.read("products", made["id"])["executor_settings"] == settings
+    assert sqlite_front.list("products", fields="executor_settings") == [{"executor_settings": settings}]
+
+
 def test_a_keys_secret_is_answered_once_and_ends_with_the_key(front) -> None:  # type: ignore[no-untyped-def]
     made = front.create("api-keys", role="auditor")
     other = type(front)(front.app, front.services, made["key"])
