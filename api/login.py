@@ -8,7 +8,15 @@ from typing import Any, cast
 import structlog
 from flask import g, request
 
-from api.errors import FieldError, InvalidFields, LoginFailed, LoginTooOld, SessionNeeded, WrongPassword
+from api.errors import (
+    FieldError,
+    InvalidFields,
+    LoginFailed,
+    LoginTooOld,
+    SessionNeeded,
+    Unauthenticated,
+    WrongPassword,
+)
 from api.figures import LOGINS_FAILED
 from api.limits import Limit
 from api.login_schemas import CodeAnswer, CodeBody, LoginBody, MeAnswer, MeChanges, PasswordBody, SessionsAnswer
@@ -130,7 +138,10 @@ def change_my_password(call: Call) -> Answer:
     problem = passwords.problem_of(call.body["new_password"], username=person.username)
     if problem is not None:
         raise BadField(pointer="/new_password", problem=problem)
-    epoch = users.set_password(services.directory, person.id, call.body["new_password"])
+    epoch = users.set_password(services.directory, person.id, call.body["new_password"], epoch=person.epoch)
+    if epoch is None:
+        # The session has ended since it was looked at, as by a password that somebody else set: that one stays.
+        raise Unauthenticated()
     _forget_tries(services, person.username, address)
     g.session = services.sessions.renewed(current, epoch=epoch)
     return Answer(200, {**_me(call, g.session), "has_password": True})

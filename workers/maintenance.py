@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ledger.directory import deliveries
-from ledger.directory.customers import reconcile
+from ledger.directory.customers import check_in_step, reconcile
 from projections.sweep import sweep as sweep_projections
 from workers.process import Process
 from workers.stopping import Stop
@@ -48,9 +48,17 @@ def parts_of(process: Process) -> list[Part]:
             interval_s=rarely_s,
             run=lambda: deliveries.trim(process.directory, process.webhook_settings.deliveries_kept),
         ),
-        Part(
-            name="directory",
-            interval_s=rarely_s,
-            run=lambda: reconcile(process.directory, process.ledger, customers_max=RECONCILED_CUSTOMERS_MAX),
-        ),
+        Part(name="directory", interval_s=rarely_s, run=_keeping_in_step(process)),
     ]
+
+
+def _keeping_in_step(process: Process) -> Callable[[], None]:
+    checked = ""
+
+    def run() -> None:
+        nonlocal checked
+        reconcile(process.directory, process.ledger, customers_max=RECONCILED_CUSTOMERS_MAX)
+        # A step of all customers each time, round and round.
+        checked = check_in_step(process.directory, process.ledger, checked)
+
+    return run

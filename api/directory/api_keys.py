@@ -44,6 +44,10 @@ def _read(call: Call, key_id: str) -> dict[str, Any]:
 
 def _change(call: Call, key_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
     services = services_of(call)
+    if changes.get("active"):
+        # A key that lives again is given away: whoever asks may know its secret.
+        key = access.read(services.directory, key_id)
+        ensure_all_permitted(call.asker, permissions_of(services.directory, [key["role"]]))
     changed = access.change(services.directory, key_id, changes, revision=revision)
     services.principals.forget()
     return changed

@@ -60,7 +60,8 @@ def _delete(call: Call, customer_id: str, revision: int | None) -> dict[str, Any
         services.directory, services.ledger, customer_id, account, asker_of(call), revision=revision
     )
     services.principals.forget()
-    return None if is_gone else customers.read(services.directory, customer_id)
+    with customers.already_saved():
+        return None if is_gone else customers.read(services.directory, customer_id)
 
 
 RESOURCE = Resource(

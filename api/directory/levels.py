@@ -10,7 +10,7 @@ from api.directory.schemas import LevelChanges, LevelContents, LevelShown
 from api.directory.services import asker_of, services_of
 from api.routing import Call
 from ledger.directory import levels
-from ledger.directory.customers import INLINE_CUSTOMERS_MAX, reconcile
+from ledger.directory.customers import INLINE_CUSTOMERS_MAX, already_saved, reconcile
 from ledger.directory.listing import ListQuery, Page
 from ledger.directory.models import Level
 
@@ -31,7 +31,15 @@ def _change(call: Call, level_id: str, changes: Content, revision: int | None) -
     services = services_of(call)
     changed = levels.change(services.directory, level_id, changes, revision=revision)
     if "discount_percent" in changes:
-        reconcile(services.directory, services.ledger, asker_of(call), customers_max=INLINE_CUSTOMERS_MAX)
+        with already_saved():
+            # Of this level only: what others are changing just now is theirs.
+            reconcile(
+                services.directory,
+                services.ledger,
+                asker_of(call),
+                customers_max=INLINE_CUSTOMERS_MAX,
+                level_id=level_id,
+            )
     return changed
 
 

@@ -1,4 +1,7 @@
-"""Products over HTTP. One that was ever ordered is never deleted, only taken off sale."""
+"""Products over HTTP. One that was ever ordered is never deleted, only taken off sale.
+
+Where and how a product is executed is the operator's business: customers are not told.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from ledger.schema import orders
 
 
 def _listed(call: Call, query: ListQuery) -> Page:
-    return products.listed(services_of(call).directory, query)
+    page = products.listed(services_of(call).directory, query)
+    return Page([_told(call, each) for each in page.data], page.next)
 
 
 def _create(call: Call, contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -27,7 +31,14 @@ def _create(call: Call, contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _read(call: Call, product_id: str) -> dict[str, Any]:
-    return products.read(services_of(call).directory, product_id)
+    return _told(call, products.read(services_of(call).directory, product_id))
+
+
+def _told(call: Call, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what whoever asks may know of a product."""
+    if call.asker.customer_id is None:
+        return shown
+    return {name: value for name, value in shown.items() if name != "executor_settings"}
 
 
 def _change(call: Call, product_id: str, changes: Content, revision: int | None) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class ProductContents(ProductChanges):
 
 
 class ProductShown(Shown):
-    """A product; what is secret of its settings is not shown."""
+    """A product; what is secret of its settings is not shown, and to who is bound to a customer none of them."""
 
     sku = fields.String()
     name = fields.String()
@@ -167,7 +167,7 @@ class ProductShown(Shown):
     min_quantity = fields.Integer()
     max_quantity = fields.Integer()
     executor = fields.String()
-    executor_settings = fields.Dict()
+    executor_settings = fields.Dict(metadata={"description": "without secrets; absent for who is bound to a customer"})
     active = fields.Boolean()
 
 

@@ -21,6 +21,9 @@ from ledger.directory.roles import permissions_of
 
 def login_problem(content: Mapping[str, Any]) -> Problem | None:
     """Say what is wrong with a new user beyond its fields."""
+    problem = users.username_problem(content["username"])
+    if problem is not None:
+        return "username", problem
     if content["role"] == users.CUSTOMER_ROLE and content.get("customer_id") is None:
         return "customer_id", "a user with the role customer needs its customer"
     if content.get("password") is not None:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from ledger.directory.changes import find, stamped, stamps, touch
 from ledger.directory.directory import Directory
 from ledger.directory.errors import BadField
+from ledger.directory.in_step import DEACTIVATED
 from ledger.directory.listing import BOOLEAN, INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, page
 from ledger.directory.models import ApiKey, Customer, Role, User
 from ledger.directory.permissions import BINDABLE
@@ -92,14 +93,18 @@ def secret_hash(secret: str) -> bytes:
 
 
 def principal_of(directory: Directory, digest: bytes) -> Principal | None:
-    """Return the principal of a secret's hash."""
+    """Return the principal of a secret's hash; None when the key has ended, or its customer is deactivated."""
+    query = (
+        sa.select(ApiKey, Customer.status)
+        .outerjoin(Customer, ApiKey.customer_id == Customer.id)
+        .options(joinedload(ApiKey.role))
+        .where(ApiKey.secret_hash == digest, ApiKey.active == 1)
+    )
     with directory.reading() as session:
-        query = (
-            sa.select(ApiKey).options(joinedload(ApiKey.role)).where(ApiKey.secret_hash == digest, ApiKey.active == 1)
-        )
-        row = session.scalar(query)
-        if row is None:
+        found = session.execute(query).first()
+        if found is None or found.status == DEACTIVATED:
             return None
+        row: ApiKey = found.ApiKey
         return Principal(
             id=f"key:{row.id}",
             role=row.role.name,

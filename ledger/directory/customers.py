@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from ledger.directory.errors import BadField, InUse
 from ledger.directory.in_step import ACTIVE, DEACTIVATED, bring_in_step
 from ledger.directory.in_step import INLINE_CUSTOMERS_MAX as INLINE_CUSTOMERS_MAX
 from ledger.directory.in_step import Asker as Asker
+from ledger.directory.in_step import check_in_step as check_in_step
 from ledger.directory.in_step import reconcile as reconcile
 from ledger.directory.listing import INTEGER, TIME, TOKEN, Field, Listing, ListQuery, Page, decimal, page
 from ledger.directory.models import ApiKey, Customer, DirectoryState, Level, User
@@ -112,10 +114,10 @@ def create(
             _ensure_level(session, level_id, pointer="/level_id" if len(rows) == 1 else f"/{index}/level_id")
         session.add_all(rows)
         _names_changed(session)
-    _follow(directory, ledger, [row.id for row in rows], asker)
-    return (
-        [read(directory, row.id) for row in rows] if len(rows) == 1 else read_many(directory, [row.id for row in rows])
-    )
+    ids = [row.id for row in rows]
+    _follow(directory, ledger, ids, asker)
+    with already_saved():
+        return [read(directory, customer_id) for customer_id in ids] if len(ids) == 1 else read_many(directory, ids)
 
 
 def listed(directory: Directory, query: ListQuery, *, customer_id: str | None = None) -> Page:
@@ -158,6 +160,9 @@ def change(
         row = find(session, Customer, KIND, customer_id, revision=revision, lock=True)
         if changes.get("currency", row.currency) != row.currency:
             raise BadField(pointer="/currency", problem="an account keeps its currency")
+        if changes.get("status") == DEACTIVATED and row.status != DEACTIVATED:
+            # That looks at the money, and ends the API keys.
+            raise BadField(pointer="/status", problem="a customer is deactivated by deleting it")
         if changes.get("name", row.name) != row.name:
             _names_changed(session)
         for name in ("name", "mobile", "contact", "level_id", "status"):
@@ -174,7 +179,8 @@ def change(
         refused = _follow(directory, ledger, [customer_id], asker).get(customer_id)
         if refused is not None:
             raise refused
-    return read(directory, customer_id)
+    with already_saved():
+        return read(directory, customer_id)
 
 
 def delete(
@@ -198,16 +204,22 @@ def delete(
         session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
         row.status, row.in_step = DEACTIVATED, False
         touch(row)
+        deactivated_at = row.revision
     _follow(directory, ledger, [customer_id], asker)
     # Judged again now that the account is suspended: money may have come while it was not.
-    settled = ledger.accounts([customer_id])[customer_id]
-    if settled.version > UNUSED_VERSION_MAX:
-        return False
-    with directory.writing() as session:
-        _names_changed(session)
-        webhooks.delete_of_customer(session, customer_id)
-        session.delete(find(session, Customer, KIND, customer_id, lock=True))
-    return True
+    with already_saved():
+        settled = ledger.accounts([customer_id])[customer_id]
+        if settled.version > UNUSED_VERSION_MAX:
+            return False
+        with directory.writing() as session:
+            row = find(session, Customer, KIND, customer_id, lock=True)
+            if (row.status, row.revision) != (DEACTIVATED, deactivated_at):
+                # Reactivated since, it may have been recharged.
+                return False
+            _names_changed(session)
+            webhooks.delete_of_customer(session, customer_id)
+            session.delete(row)
+        return True
 
 
 def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) -> None:
@@ -231,10 +243,17 @@ def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) 
 
 
 def _follow(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
-    try:
+    with already_saved():
         return bring_in_step(directory, ledger, customer_ids, asker)
+
+
+@contextmanager
+def already_saved() -> Iterator[None]:
+    """Raise OutcomeUnknown where what follows a saved row is Unavailable: that would say that nothing was recorded."""
+    try:
+        yield
     except Unavailable as error:
-        # The rows are saved and `reconcile` will finish, so this is not "nothing was recorded".
+        # `reconcile` will finish.
         raise OutcomeUnknown(reason="it is saved, and reaches the account as soon as the ledger answers") from error
 
 

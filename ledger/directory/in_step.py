@@ -3,7 +3,8 @@
 A row is what is wanted of the account: its level's percentage, credit limit and status. A change marks the row out
 of step, the account is brought there by commands to the ledger, and the row is marked in step again with what the
 account then is. So a crash anywhere leaves a row that `reconcile` finishes, and what the ledger refuses goes back
-to what the account has.
+to what the account has. The mark alone cannot be trusted for ever, as commands may take effect late and their sender
+may die right then: `check_in_step` compares.
 """
 
 from __future__ import annotations
@@ -53,13 +54,21 @@ class _Stepped:
     overtaken: list[str]
 
 
-def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, customers_max: int | None = None) -> int:
-    """Bring every customer that is out of step in step, in bounded steps; return how many were looked at."""
+def reconcile(
+    directory: Directory,
+    ledger: Ledger,
+    asker: Asker = SYSTEM,
+    *,
+    customers_max: int | None = None,
+    level_id: str | None = None,
+) -> int:
+    """Bring in step every customer, or every one of a level, that is not, in bounded steps; return how many there were."""
+    wanted = [Customer.in_step == 0] if level_id is None else [Customer.in_step == 0, Customer.level_id == level_id]
     done = 0
     after = ""
     while customers_max is None or done < customers_max:
         with directory.reading() as session:
-            waiting = sa.select(Customer.id).where(Customer.in_step == 0, Customer.id > after).order_by(Customer.id)
+            waiting = sa.select(Customer.id).where(*wanted, Customer.id > after).order_by(Customer.id)
             ids = list(session.scalars(waiting.limit(STEP_CUSTOMERS)))
         if not ids:
             break
@@ -67,6 +76,21 @@ def reconcile(directory: Directory, ledger: Ledger, asker: Asker = SYSTEM, *, cu
         done += len(ids)
         after = ids[-1]
     return done
+
+
+def check_in_step(directory: Directory, ledger: Ledger, after: str = "") -> str:
+    """Hold the customers behind an id that are marked in step against their accounts, in one step, and bring those in step
+    that differ; return the id behind which to go on, an empty one after the last.
+
+    Source: docs/adr/0031.
+    """
+    with directory.reading() as session:
+        behind = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id > after)
+        rows = list(session.scalars(behind.order_by(Customer.id).limit(STEP_CUSTOMERS)))
+    accounts = ledger.accounts([row.id for row in rows])
+    differing = [row.id for row in rows if row.in_step and _commands(row, accounts.get(row.id), SYSTEM)]
+    bring_in_step(directory, ledger, differing, SYSTEM)
+    return rows[-1].id if len(rows) == STEP_CUSTOMERS else ""
 
 
 def bring_in_step(

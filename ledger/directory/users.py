@@ -28,6 +28,8 @@ from ledger.ids import new_id
 KIND = "user"
 CUSTOMER_ROLE, ADMIN_ROLE = "customer", "admin"
 USERNAME_LENGTH_MAX = 64
+NUMBER_LENGTH_MAX = 16
+"""Of a number as E.164 has it: a sign and 15 digits."""
 
 LISTING = Listing(
     name="users",
@@ -87,7 +89,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
         for each, password_hash in zip(contents, kept, strict=True):
             row = User(
                 id=new_id("usr"),
-                username=folded(each["username"]),
+                username=_kept_username(each["username"]),
                 name=each.get("name"),
                 mobile=each.get("mobile"),
                 role=role_named(session, each["role"]),
@@ -106,7 +108,7 @@ def create(directory: Directory, contents: Sequence[Mapping[str, Any]]) -> list[
 
 def bootstrap(directory: Directory, username: str, password: str) -> dict[str, Any]:
     """Create the first administrator. Raises InUse when there is one, BadField for a name or password that is not taken."""
-    if not 1 <= len(username) <= USERNAME_LENGTH_MAX or not username.isprintable() or username != username.strip():
+    if not username or username_problem(username) or not username.isprintable() or username != username.strip():
         raise BadField(
             pointer="/username", problem=f"expected 1 to {USERNAME_LENGTH_MAX} letters, no space at either end"
         )
@@ -120,7 +122,7 @@ def bootstrap(directory: Directory, username: str, password: str) -> dict[str, A
         role = session.scalar(sa.select(Role).where(Role.name == ADMIN_ROLE))
         if role is None:
             raise BadField(pointer="/role", problem=f"no role {ADMIN_ROLE}")
-        if session.scalar(sa.select(sa.func.count()).where(User.role_id == role.id)):
+        if session.scalar(sa.select(sa.func.count()).where(User.role_id == role.id, User.customer_id.is_(None))):
             raise InUse(kind=KIND, reason="there is an administrator already")
         row = User(
             id=new_id("usr"), username=folded(username), role=role, password_hash=kept, active=1, epoch=1, **stamps()
@@ -150,29 +152,37 @@ def change(
     """
     with _unique(), directory.writing() as session:
         row = _loaded(session, user_id, revision=revision, lock=True)
-        was_admin = row.role.name == ADMIN_ROLE and bool(row.active)
+        was_admin = _is_admin(row)
+        if row.mobile is not None and row.password_hash is None and changes.get("mobile", row.mobile) is None:
+            # As of a new one.
+            raise BadField(pointer="/mobile", problem="a user without a password needs its mobile number to log in")
         for name in ("name", "mobile", "locale"):
             if name in changes:
                 setattr(row, name, changes[name])
         if "username" in changes:
-            row.username = folded(changes["username"])
+            row.username = _kept_username(changes["username"])
         if "role" in changes:
             row.role = role_named(session, changes["role"])
         if changes.get("active", row.active) != row.active:
             row.active = changes["active"]
             row.epoch += 1
         _ensure_bound(session, row)
-        if was_admin and not (row.role.name == ADMIN_ROLE and row.active):
+        if was_admin and not _is_admin(row):
             _ensure_other_admin(session, row)
         touch(row)
     return public(row)
 
 
-def set_password(directory: Directory, user_id: str, password: str, *, revision: int | None = None) -> int:
-    """Set a user's password and return the new epoch: the sessions so far have ended. Raises DirectoryNotFound."""
+def set_password(directory: Directory, user_id: str, password: str, *, epoch: int | None = None) -> int | None:
+    """Set a user's password and return the new epoch: the sessions so far have ended. Raises DirectoryNotFound.
+
+    With an `epoch` only while it is the user's; None when it is not any more.
+    """
     kept = passwords.hashed(password)
     with directory.writing() as session:
-        row = _loaded(session, user_id, revision=revision, lock=True)
+        row = _loaded(session, user_id, lock=True)
+        if epoch is not None and row.epoch != epoch:
+            return None
         row.password_hash = kept
         row.epoch += 1
         touch(row)
@@ -194,7 +204,7 @@ def delete(directory: Directory, user_id: str, *, revision: int | None = None) -
     """
     with directory.writing() as session:
         row = _loaded(session, user_id, revision=revision, lock=True)
-        if row.role.name == ADMIN_ROLE and row.active:
+        if _is_admin(row):
             _ensure_other_admin(session, row)
         session.delete(row)
 
@@ -219,10 +229,14 @@ def person_of_password(directory: Directory, username: str, password: str) -> Pe
     if passwords.is_outdated(kept):
         kept_anew = passwords.hashed(password)
         with directory.writing() as session:
-            session.execute(
-                sa.update(User).where(User.id == user_id, User.password_hash == kept).values(password_hash=kept_anew)
-            )
-    return person(directory, user_id)
+            keeping = sa.update(User).where(User.id == user_id, User.password_hash == kept)
+            is_kept = session.execute(keeping.values(password_hash=kept_anew)).rowcount == 1  # type: ignore[attr-defined]
+        if not is_kept:
+            # Another login was first, or it has another password by now.
+            return person_of_password(directory, username, password)
+        kept = kept_anew
+    # Checking took its time: a password that was changed meanwhile logs nobody in any more.
+    return _person(directory, User.id == user_id, User.password_hash == kept)
 
 
 def has_password(directory: Directory, user_id: str, password: str) -> bool:
@@ -232,15 +246,23 @@ def has_password(directory: Directory, user_id: str, password: str) -> bool:
     return passwords.is_right(password, kept)
 
 
+def username_problem(username: str) -> str | None:
+    """Say so when a username is too long as it is kept; None for nothing."""
+    if len(folded(username)) > USERNAME_LENGTH_MAX:
+        return f"as it is kept, in small letters and plain forms, it may have {USERNAME_LENGTH_MAX} characters"
+    return None
+
+
 def mobile_number(text: str, region: str) -> str:
     """Return a number as E.164; without a country code it is the region's. Raises ValueError."""
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         raise ValueError("expected a mobile number such as +8613800138000") from None
-    if not phonenumbers.is_valid_number(parsed):
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    if not phonenumbers.is_valid_number(parsed) or len(number) > NUMBER_LENGTH_MAX:
         raise ValueError("there is no such number; expected one such as +8613800138000")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return number
 
 
 def public(row: User) -> dict[str, Any]:
@@ -304,6 +326,13 @@ def _unique() -> Iterator[None]:
         raise AlreadyExists(kind=KIND, field=field) from error
 
 
+def _kept_username(username: str) -> str:
+    problem = username_problem(username)
+    if problem is not None:
+        raise BadField(pointer="/username", problem=problem)
+    return folded(username)
+
+
 def _ensure_bound(session: Session, row: User) -> None:
     if row.role.name == CUSTOMER_ROLE and row.customer_id is None:
         raise BadField(pointer="/customer_id", problem="a user with the role customer needs its customer")
@@ -311,9 +340,15 @@ def _ensure_bound(session: Session, row: User) -> None:
         raise BadField(pointer="/customer_id", problem=f"no customer {row.customer_id}")
 
 
+def _is_admin(row: User) -> bool:
+    # Whoever is bound to a customer administers nothing, whatever his role.
+    return row.role.name == ADMIN_ROLE and row.customer_id is None and bool(row.active)
+
+
 def _ensure_other_admin(session: Session, row: User) -> None:
     others = sa.select(sa.func.count()).where(
         User.role_id == sa.select(Role.id).where(Role.name == ADMIN_ROLE).scalar_subquery(),
+        User.customer_id.is_(None),
         User.active == 1,
         User.id != row.id,
     )

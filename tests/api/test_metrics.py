@@ -11,11 +11,16 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from directory_front import Front
+from directory_front import Front, open_front
 from ledger.figures import REGISTRY
+from ledger.migrate import upgrade
 from projections.redis_clients import open_redis
 from projections.reporting import Reporter, Who
+from servers import PrivateMariaDB
 from till import Till
+
+SCRAPE_S_MAX = 10.0
+"""How long Prometheus waits unless it is told otherwise."""
 
 
 def families(front: Front) -> dict[str, Metric]:
@@ -143,6 +148,27 @@ def test_without_redis_the_process_shows_its_own_figures(sqlite_till: Till, repo
     assert value(sqlite_till.front, "database_up") == 1
     assert "orderledger_projection_lag_events" not in families(sqlite_till.front)
     services.redis = client
+
+
+def test_a_database_that_hangs_is_told_before_whoever_scrapes_gives_up(redis_url: str) -> None:
+    with PrivateMariaDB() as server:
+        url = server.create_database("ledger")
+        upgrade(url)
+        front = open_front(url, redis_url)
+        assert value(front, "database_up") == 1
+
+        server.pause()
+        try:
+            began_s = time.monotonic()
+            shown = families(front)
+            took_s = time.monotonic() - began_s
+        finally:
+            server.resume()
+        front.services.close()
+
+    assert took_s < SCRAPE_S_MAX
+    assert [shown[f"orderledger_{name}_up"].samples[0].value for name in ("database", "redis")] == [0, 1]
+    assert not shown.keys() & {"orderledger_log_head", "orderledger_orders_open", "orderledger_webhooks"}
 
 
 def test_a_figure_never_has_an_id_or_a_path_of_a_request_in_its_labels(sqlite_till: Till) -> None:

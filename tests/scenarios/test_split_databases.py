@@ -340,11 +340,14 @@ def test_without_the_log_the_directory_is_read_and_changes_are_finished_later(
     service = open_service(on_mariadb.named(APPEND_TIMEOUT_S="3"))
     customer = f"customers/{service.till.customer_id}"
     level = service.front.create("levels", name="Silver", discount_percent="80")
+    gold = service.front.read("customers", service.till.customer_id)["level_id"]
+    other = service.front.create("customers", name="李伟", level_id=gold)["id"]
 
     logs.kill()
     recharged = service.try_("POST", f"{customer}/recharges", {"amount": "1.00"})
     renamed = service.try_("PATCH", customer, {"name": "Ann"})
     moved = service.try_("PATCH", customer, {"level_id": level["id"]})
+    repriced = service.try_("PATCH", f"levels/{gold}", {"discount_percent": "70"})
     seen = service.try_("GET", customer)
     listed = service.try_("GET", "products")
     login = Browser(service.front.app).log_in("admin")
@@ -353,6 +356,7 @@ def test_without_the_log_the_directory_is_read_and_changes_are_finished_later(
     assert recharged.status_code == 503
     assert (renamed.status_code, seen.status_code, listed.status_code, login.status_code) == (200, 200, 200, 201)
     assert (moved.status_code, moved.json["code"]) == (503, "outcome-unknown")
+    assert (repriced.status_code, repriced.json["code"]) == (503, "outcome-unknown")
     assert (seen.json["name"], seen.json["level_id"]) == ("Ann", level["id"])
     assert ready.status_code == 503
 
@@ -362,6 +366,7 @@ def test_without_the_log_the_directory_is_read_and_changes_are_finished_later(
     assert reconcile(services.directory, services.ledger) >= 1
     placed = service.till.place(10)
     assert placed.json["order"]["discount_percent"] == "80"
+    assert services.ledger.accounts([other])[other].discount_percent == "70"
 
 
 def test_each_schema_is_brought_up_by_itself(

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
 import sqlalchemy as sa
 
 from agent_office import Office
 from ledger.clock import now_us
+from ledger.directory import customers, in_step
+from ledger.directory.models import Customer
 from ledger.schema import claims as claims_table
 from workers import claims
+from workers.maintenance import parts_of
+from workers.process import Process
 from workers.stopping import Stop
 from workers.sweeper import Part, claims_part, orders_part, sweep
 
@@ -109,6 +114,31 @@ def test_claims_of_ended_orders_go_in_bounded_batches(office: Office) -> None:
     assert claims.drop_ended(office.desk.engine, 3) == 3
     assert claims.drop_ended(office.desk.engine, 3) == 2
     assert claims.drop_ended(office.desk.engine, 3) == 0
+
+
+def test_customers_that_are_only_marked_in_step_are_found_round_and_round(
+    sqlite_ledger_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_step, "STEP_CUSTOMERS", 1)
+    process = Process({"ORDERLEDGER_DATABASE_URL": sqlite_ledger_url, "ORDERLEDGER_REDIS_URL": redis_url})
+    directory, ledger = process.directory, process.ledger
+    (part,) = [each for each in parts_of(process) if each.name == "directory"]
+    made = customers.create(directory, ledger, [{"name": name, "currency": "CNY"} for name in "ab"], in_step.SYSTEM)
+    ids = sorted(each["id"] for each in made)
+
+    def limits(wanted_minor: int, sweeps: int) -> list[int]:
+        with directory.writing() as session:
+            session.execute(sa.update(Customer).values(credit_limit_minor=wanted_minor))
+        for _ in range(sweeps):
+            part.run()
+        accounts = ledger.accounts(ids)
+        return [accounts[each].credit_limit_minor for each in ids]
+
+    first, both, again = limits(100, 1), limits(100, 1), limits(200, 3)
+    process.close()
+
+    assert first == [100, 0], "a step at a time"
+    assert (both, again) == ([100, 100], [200, 200])
 
 
 def test_a_sweep_ends_soon_after_it_is_told_to() -> None:

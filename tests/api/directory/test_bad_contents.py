@@ -11,6 +11,8 @@ from api.directory import api_keys, customers, levels, products, roles, webhooks
 from api.directory.fields import Settings, Sku, StrictSchema, Text, Token, WholeNumber
 from api.directory.resources import Resource
 from directory_front import GOOD, Front
+from ledger.directory import users
+from ledger.directory.errors import BadField
 
 RESOURCES = {
     each.path.removeprefix("/v1/"): each
@@ -169,6 +171,42 @@ def test_a_change_that_contradicts_what_is_stored_is_refused(front) -> None:  # 
         answer = front.ask("PATCH", f"{path}/{object_id}", change)
         assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert (front.read("products", product["id"]), front.read("customers", customer["id"])) == (product, customer)
+
+
+@pytest.mark.parametrize(
+    ("content", "pointer"),
+    [
+        ({"username": "ß" * 33}, "/username"),
+        ({"username": "㎯" * 22}, "/username"),
+        ({"mobile": "+49301234567890123"}, "/mobile"),
+    ],
+)
+def test_what_is_too_long_only_as_it_is_kept_is_refused_like_what_is_too_long(
+    front: Front, content: dict[str, str], pointer: str
+) -> None:
+    good = {"username": "ada", "role": "auditor", "mobile": "+8613800138000"}
+    other = {"username": "bob", "role": "auditor", "mobile": "+8613800138001"}
+
+    alone = front.ask("POST", "users", good | content)
+    among_others = front.ask("POST", "users/bulk", [other, good | content])
+    assert front.list("users") == []
+    made = front.ask("POST", "users", good).json
+    changed = front.ask("PATCH", f"users/{made['id']}", content)
+
+    assert [
+        (each.status_code, [error["pointer"] for error in each.json["errors"]])
+        for each in (alone, among_others, changed)
+    ] == [(422, [pointer]), (422, [f"/1{pointer}"]), (422, [pointer])]
+    assert front.list("users") == [made]
+    longest = front.ask("PATCH", f"users/{made['id']}", {"username": "ß" * 32})
+    assert (longest.status_code, longest.json["username"]) == (200, "ss" * 32)
+
+
+def test_the_first_administrators_name_is_refused_when_it_is_too_long_as_it_is_kept(front: Front) -> None:
+    with pytest.raises(BadField) as refused:
+        users.bootstrap(front.services.directory, "ß" * 33, "correct horse battery")
+
+    assert refused.value.pointer == "/username"
 
 
 def test_the_longest_texts_are_stored_as_they_were_sent(front) -> None:  # type: ignore[no-untyped-def]

@@ -16,6 +16,26 @@ def test_a_role_cannot_be_used_to_get_more_than_one_has(sqlite_front: Front) -> 
     assert clerk.ask("POST", "api-keys", {"name": "mine", "role": "clerk"}).status_code == 201
 
 
+def test_nobody_lets_an_ended_key_live_again_that_may_do_more_than_he(sqlite_front: Front) -> None:
+    sqlite_front.create("roles", name="clerk", permissions=["api_keys.write"])
+    clerk = Front(sqlite_front.app, sqlite_front.services, sqlite_front.create("api-keys", role="clerk")["key"])
+    wider, own = sqlite_front.create("api-keys", role="admin"), sqlite_front.create("api-keys", role="clerk")
+    leaked = Front(sqlite_front.app, sqlite_front.services, wider["key"])
+    for each in (wider, own):
+        assert clerk.ask("PATCH", f"api-keys/{each['id']}", {"active": False}).status_code == 200
+    assert leaked.ask("GET", "me").status_code == 401
+
+    refused = clerk.ask("PATCH", f"api-keys/{wider['id']}", {"active": True, "name": "mine"})
+    as_wide = clerk.ask("PATCH", f"api-keys/{own['id']}", {"active": True})
+    absent = clerk.ask("PATCH", "api-keys/key_absent", {"active": True})
+
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert (as_wide.status_code, absent.status_code) == (200, 404)
+    assert leaked.ask("GET", "me").status_code == 401
+    assert sqlite_front.ask("PATCH", f"api-keys/{wider['id']}", {"active": True}).status_code == 200
+    assert leaked.ask("GET", "me").status_code == 200
+
+
 def test_a_refusal_words_amounts_in_the_accounts_currency(sqlite_front: Front) -> None:
     customer_id = sqlite_front.create("customers", currency="JPY", credit_limit="50")["id"]
     deductions = f"customers/{customer_id}/deductions"

@@ -1,9 +1,11 @@
 """Objects of the directory are created, read, changed and deleted over HTTP."""
 
 import pytest
+import sqlalchemy as sa
 
 from directory_front import GOOD, SECRETS
 from ledger.commands import Deduct, PlaceOrder, Recharge
+from ledger.directory.models import Customer
 from ledger.ids import new_id
 from submissions import submission
 
@@ -84,6 +86,26 @@ def test_a_levels_new_percentage_reaches_the_accounts_before_the_answer(front) -
     assert front.services.ledger.accounts([customer_id])[customer_id].discount_percent == "80.5"
 
 
+def test_what_others_are_changing_is_not_recorded_as_who_changes_a_levels_percentage(front) -> None:  # type: ignore[no-untyped-def]
+    level = front.create("levels")
+    own, other = front.create("customers", level_id=level["id"])["id"], front.create("customers")["id"]
+    with front.services.directory.writing() as session:
+        changing = sa.update(Customer).where(Customer.id == other)
+        session.execute(changing.values(credit_limit_minor=5_000, in_step=0, revision=Customer.revision + 1))
+    clerk = type(front)(front.app, front.services, front.create("api-keys", role="admin")["key"])
+
+    def actors(customer_id: str) -> list[str]:
+        events = front.ask("GET", "events", query={"customer_id": customer_id}).json["data"]
+        return [each["actor"] for each in events]
+
+    assert clerk.ask("PATCH", f"levels/{level['id']}", {"discount_percent": "80"}).status_code == 200
+
+    me, clerks = (each.ask("GET", "me").json["actor"] for each in (front, clerk))
+    assert me != clerks
+    assert (actors(own), actors(other)) == ([me, clerks], [me])
+    assert front.services.ledger.accounts([other])[other].credit_limit_minor == 0
+
+
 def test_what_the_ledger_refuses_of_a_change_is_a_conflict(front) -> None:  # type: ignore[no-untyped-def]
     customer_id = front.create("customers", credit_limit="50.00")["id"]
     front.services.ledger.append(submission(Deduct(account_id=customer_id, amount_minor=4_000, currency="CNY")))
@@ -106,6 +128,31 @@ def test_a_customer_with_history_is_deactivated_and_its_keys_end_at_once(front) 
 
     assert (answer.status_code, answer.json["status"]) == (200, "deactivated")
     assert bound.ask("GET", "customers").status_code == 401
+
+
+def test_a_customer_is_deactivated_by_deleting_it_and_not_otherwise(front) -> None:  # type: ignore[no-untyped-def]
+    customer_id = front.create("customers")["id"]
+    bound = front.bound_to(customer_id, "customers.read")
+    recharge(front, customer_id, 100)
+    before = front.read("customers", customer_id)
+
+    refused = front.ask("PATCH", f"customers/{customer_id}", {"status": "deactivated", "contact": "somebody"})
+
+    assert (refused.status_code, [each["pointer"] for each in refused.json["errors"]]) == (422, ["/status"])
+    assert front.read("customers", customer_id) == before
+    assert bound.ask("GET", "customers").status_code == 200
+
+    front.services.ledger.append(submission(Deduct(account_id=customer_id, amount_minor=100, currency="CNY")))
+    assert front.ask("DELETE", f"customers/{customer_id}").json["status"] == "deactivated"
+    again = front.ask("PATCH", f"customers/{customer_id}", {"status": "deactivated", "contact": "somebody"})
+    (key,) = front.list("api-keys", customer_id=customer_id)
+
+    assert (again.status_code, again.json["status"], again.json["contact"]) == (200, "deactivated", "somebody")
+    assert (key["active"], bound.ask("GET", "customers").status_code) == (False, 401)
+    assert front.ask("PATCH", f"api-keys/{key['id']}", {"active": True}).status_code == 200
+    assert bound.ask("GET", "customers").status_code == 401
+    assert front.ask("PATCH", f"customers/{customer_id}", {"status": "active"}).status_code == 200
+    assert bound.ask("GET", "customers").status_code == 200
 
 
 def test_a_product_that_was_ordered_is_taken_off_sale(front) -> None:  # type: ignore[no-untyped-def]
@@ -154,6 +201,23 @@ def test_an_executors_secret_is_kept_and_not_shown(sqlite_front) -> None:  # typ
         answer = sqlite_front.ask("PATCH", location, wrong)
         assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert sqlite_front.read("products", made["id"]) == again.json
+
+
+def test_how_a_product_is_executed_is_not_told_to_customers(sqlite_front) -> None:  # type: ignore[no-untyped-def]
+    settings = {"url": "https://inside.example/orders", "timeout_s": 3}
+    made = sqlite_front.create("products", executor="http", executor_settings=settings)
+    bound = sqlite_front.bound_to(sqlite_front.create("customers")["id"], "products.read")
+    told = {name: value for name, value in made.items() if name != "executor_settings"}
+
+    read, listed = bound.ask("GET", f"products/{made['id']}"), bound.ask("GET", "products")
+    chosen = bound.list("products", fields="sku,executor_settings")
+
+    assert read.json == told and listed.json["data"] == [told]
+    assert read.headers["ETag"] == f'"{made["revision"]}"'
+    assert chosen == [{"sku": "sms"}]
+    assert "inside.example" not in read.text + listed.text
+    assert sqlite_front.read("products", made["id"])["executor_settings"] == settings
+    assert sqlite_front.list("products", fields="executor_settings") == [{"executor_settings": settings}]
 
 
 def test_a_keys_secret_is_answered_once_and_ends_with_the_key(front) -> None:  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from browser import PASSWORD, Browser, new_user
+from browser import PASSWORD, Browser, logged_in, new_user
 from directory_front import Front
 from ledger.directory import passwords, users
 from ledger.directory.errors import BadField, InUse
@@ -124,6 +124,45 @@ def test_the_last_administrator_stays(front: Front) -> None:
     assert front.read("users", first["id"])["active"] is True
 
 
+def test_whoever_is_bound_to_a_customer_is_no_other_administrator(front: Front) -> None:
+    first = new_user(front, "first", "admin")
+    bound = new_user(front, "bound", "admin", customer_id=front.create("customers")["id"])
+
+    for asked in (
+        front.ask("DELETE", f"users/{first['id']}"),
+        front.ask("PATCH", f"users/{first['id']}", {"active": False}),
+        front.ask("PATCH", f"users/{first['id']}", {"role": "auditor"}),
+    ):
+        assert (asked.status_code, asked.json["code"]) == (409, "in-use")
+    assert front.read("users", first["id"]) == first
+    assert front.ask("DELETE", f"users/{bound['id']}").status_code == 204
+
+
+def test_the_first_administrator_is_made_beside_one_who_is_bound_to_a_customer(front: Front) -> None:
+    bound = new_user(front, "bound", "admin", customer_id=front.create("customers")["id"])
+    assert front.ask("PATCH", f"users/{bound['id']}", {"active": False}).status_code == 200
+    assert front.ask("PATCH", f"users/{bound['id']}", {"active": True}).status_code == 200
+
+    users.bootstrap(front.services.directory, "root", PASSWORD)
+
+    with pytest.raises(InUse):
+        users.bootstrap(front.services.directory, "other", PASSWORD)
+
+
+def test_a_user_without_a_password_keeps_a_number_to_log_in_by(front: Front) -> None:
+    made = front.ask("POST", "users", {"username": "ada", "role": "auditor", "mobile": "13800138000"}).json
+    location = f"users/{made['id']}"
+
+    refused = front.ask("PATCH", location, {"mobile": None, "name": "Ada"})
+
+    assert (refused.status_code, [each["pointer"] for each in refused.json["errors"]]) == (422, ["/mobile"])
+    assert front.read("users", made["id"]) == made
+    assert front.ask("PATCH", location, {"mobile": "13800138001"}).json["mobile"] == "+8613800138001"
+    assert front.ask("POST", f"{location}/password", {"password": PASSWORD}).status_code == 200
+    without = front.ask("PATCH", location, {"mobile": None})
+    assert (without.status_code, without.json["mobile"]) == (200, None)
+
+
 def test_a_role_that_users_have_is_not_deleted(front: Front) -> None:
     role = front.create("roles", name="clerk", permissions=[])
     new_user(front, "ada", "clerk")
@@ -185,3 +224,75 @@ def test_a_password_kept_with_less_work_is_kept_anew_at_the_next_login(front: Fr
     with front.services.directory.reading() as session:
         kept = session.scalar(sa.select(User.password_hash))
     assert kept is not None and kept != weak and not passwords.is_outdated(kept)
+
+
+OTHER_PASSWORD = "set by somebody else"
+
+
+def reset_while_it_is_checked(front: Front, user_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the user's password set anew right after a check has found the old one to be right."""
+    right = passwords.is_right
+
+    def check(password: str, kept: str | None) -> bool:
+        found = right(password, kept)
+        if password == PASSWORD and found:
+            users.set_password(front.services.directory, user_id, OTHER_PASSWORD)
+        return found
+
+    monkeypatch.setattr(passwords, "is_right", check)
+
+
+@pytest.mark.parametrize("time_cost", [1, 2])
+def test_a_password_that_is_reset_while_it_is_checked_logs_nobody_in(
+    front: Front, monkeypatch: pytest.MonkeyPatch, time_cost: int
+) -> None:
+    from argon2 import PasswordHasher
+
+    directory, user = front.services.directory, new_user(front, "ada")
+    kept = PasswordHasher(time_cost=time_cost, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+    assert passwords.is_outdated(kept) == (time_cost == 1)
+    with directory.writing() as session:
+        session.execute(sa.update(User).values(password_hash=kept))
+    reset_while_it_is_checked(front, user["id"], monkeypatch)
+
+    assert users.person_of_password(directory, "ada", PASSWORD) is None
+
+    found = users.person_of_password(directory, "ada", OTHER_PASSWORD)
+    assert found is not None and found.id == user["id"]
+
+
+def test_two_logins_at_once_with_a_password_kept_with_less_work_are_both_let_in(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from argon2 import PasswordHasher
+
+    directory, hashed = front.services.directory, passwords.hashed
+    new_user(front, "ada")
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with directory.writing() as session:
+        session.execute(sa.update(User).values(password_hash=weak))
+    others: list[users.Person | None] = []
+
+    def hash_while_another_logs_in(password: str) -> str:
+        monkeypatch.setattr(passwords, "hashed", hashed)
+        others.append(users.person_of_password(directory, "ada", PASSWORD))
+        return hashed(password)
+
+    monkeypatch.setattr(passwords, "hashed", hash_while_another_logs_in)
+
+    assert users.person_of_password(directory, "ada", PASSWORD) is not None
+    assert len(others) == 1 and others[0] is not None
+
+
+def test_whoever_changes_his_password_does_not_put_it_over_one_that_was_reset_meanwhile(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = new_user(front, "ada")
+    browser = logged_in(front, "ada")
+    reset_while_it_is_checked(front, user["id"], monkeypatch)
+
+    answer = browser.ask("POST", "me/password", {"password": PASSWORD, "new_password": "another fine phrase"})
+
+    assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated")
+    assert Browser(front.app).log_in("ada", "another fine phrase").status_code == 401
+    assert Browser(front.app).log_in("ada", OTHER_PASSWORD).status_code == 201

@@ -116,6 +116,25 @@ def test_deleting_a_customer_ends_its_keys(office) -> None:  # type: ignore[no-u
     assert principals.of_key(secret) is None
 
 
+def test_a_key_of_a_deactivated_customer_stands_for_nobody(office) -> None:  # type: ignore[no-untyped-def]
+    customer_id = office.customer()["id"]
+    recharge(office, customer_id, 100)
+    office.ledger.append(submission(Deduct(account_id=customer_id, amount_minor=100, currency="CNY")))
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert not customers.delete(office.directory, office.ledger, customer_id, account, ASKER, revision=None)
+    ((_, secret),) = access.create_api_keys(
+        office.directory, [{"name": "k", "role": "customer", "customer_id": customer_id}]
+    )
+    principals = access.Principals(office.directory, remember_s=0)
+
+    deactivated = principals.of_key(secret)
+    office.change(customer_id, status="active")
+    active = principals.of_key(secret)
+
+    assert deactivated is None
+    assert active is not None and active.customer_id == customer_id
+
+
 def test_a_change_of_an_old_revision_is_refused(office) -> None:  # type: ignore[no-untyped-def]
     made = office.customer()
     office.change(made["id"], contact="somebody")

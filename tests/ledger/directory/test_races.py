@@ -12,12 +12,12 @@ from ledger.append import Ledger
 from ledger.commands import Deduct, Recharge
 from ledger.directory import access, customers, levels, products
 from ledger.directory.changes import stamps
-from ledger.directory.customers import Asker, reconcile
-from ledger.directory.errors import BadField
+from ledger.directory.customers import Asker, check_in_step, reconcile
+from ledger.directory.errors import BadField, DirectoryNotFound
 from ledger.directory.models import Customer, DirectoryState
 from ledger.directory.names import CustomerNames
 from ledger.directory.permissions import BINDABLE, PERMISSIONS, ROLES
-from ledger.errors import CreditLimitInUse, OutcomeUnknown
+from ledger.errors import CreditLimitInUse, OutcomeUnknown, ReadUnavailable
 from ledger.ids import new_id
 from ledger.settings import LedgerSettings
 from submissions import prove, submission
@@ -45,6 +45,24 @@ class Interrupted:
         if after is not None:
             after()
         return outcomes
+
+
+class LookedAt:
+    """A ledger to which something happens right after an account was read for the third time: brought in step before."""
+
+    def __init__(self, ledger: Ledger, happens: Callable[[], Any]) -> None:
+        self._ledger, self._happens = ledger, happens
+        self._looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def accounts(self, account_ids: Any) -> Any:
+        found = self._ledger.accounts(account_ids)
+        self._looks += 1
+        if self._looks == 3:
+            self._happens()
+        return found
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -78,6 +96,32 @@ def test_commands_of_an_overtaken_change_do_not_have_the_last_word(office: Any, 
     assert reconcile(office.directory, office.ledger) == 0
 
 
+def test_commands_of_an_overtaken_change_whose_sender_died_do_not_have_the_last_word(office: Any) -> None:
+    level_id = office.level("Gold", "90")
+    customer_id = office.customer(credit_limit="100.00")["id"]
+
+    class Died(Exception):
+        pass
+
+    def change_back() -> None:
+        office.change(customer_id, credit_limit="100.00", level_id=None, status="active")
+
+    def die() -> None:
+        raise Died
+
+    dying = cast(Ledger, Interrupted(office.ledger, before=change_back, after=die))
+    changes = {"credit_limit": "50.00", "level_id": level_id, "status": "suspended"}
+    with pytest.raises(Died):
+        customers.change(office.directory, dying, customer_id, changes, ASKER)
+    assert reconcile(office.directory, office.ledger) == 0, "it is marked in step"
+    assert check_in_step(office.directory, office.ledger) == ""
+
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert (account.credit_limit_minor, account.level_id, account.status) == (10_000, None, "open")
+    assert check_in_step(office.directory, office.ledger) == ""
+    assert office.ledger.accounts([customer_id])[customer_id] == account
+
+
 def test_a_change_that_the_ledger_refuses_in_part_is_refused_whole(office: Any) -> None:
     level_id = office.level("Gold", "90")
     customer_id = office.customer(credit_limit="50.00")["id"]
@@ -105,6 +149,41 @@ def test_a_customer_that_gets_money_while_it_is_deleted_stays(office: Any) -> No
 
     assert not is_gone
     assert customers.read(office.directory, customer_id)["status"] == "deactivated"
+
+
+def test_a_customer_that_is_reactivated_while_it_is_deleted_stays(office: Any) -> None:
+    customer_id = office.customer()["id"]
+    account = office.ledger.accounts([customer_id])[customer_id]
+
+    def reactivate_and_recharge() -> None:
+        office.change(customer_id, status="active")
+        command = Recharge(account_id=customer_id, amount_minor=100, currency="CNY")
+        assert office.ledger.append(submission(command)).error is None
+
+    ledger = cast(Ledger, LookedAt(office.ledger, reactivate_and_recharge))
+    is_gone = customers.delete(office.directory, ledger, customer_id, account, ASKER, revision=None)
+
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert not is_gone
+    assert customers.read(office.directory, customer_id)["status"] == "active"
+    assert (account.status, account.available_minor) == ("open", 100)
+
+
+def test_a_deletion_that_cannot_be_finished_is_unknown(office: Any) -> None:
+    customer_id = office.customer()["id"]
+    account = office.ledger.accounts([customer_id])[customer_id]
+
+    def go_away() -> None:
+        raise ReadUnavailable(reason="gone")
+
+    ledger = cast(Ledger, LookedAt(office.ledger, go_away))
+    with pytest.raises(OutcomeUnknown):
+        customers.delete(office.directory, ledger, customer_id, account, ASKER, revision=None)
+
+    assert customers.read(office.directory, customer_id)["status"] == "deactivated"
+    assert customers.delete(office.directory, office.ledger, customer_id, account, ASKER, revision=None)
+    with pytest.raises(DirectoryNotFound):
+        customers.read(office.directory, customer_id)
 
 
 def test_a_customer_that_no_ledger_hears_of_is_unknown_and_finished_later(office: Any) -> None:
