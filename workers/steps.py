@@ -18,6 +18,7 @@ import structlog
 from ledger import tracing
 from workers.cancellations import CancellationRequest
 from workers.candidates import Candidate
+from workers.executors.answers import NONSENSE
 from workers.executors.protocol import (
     Cancelled,
     CancelReport,
@@ -37,8 +38,11 @@ FORGOTTEN = "executor-forgot-order"
 EXECUTOR_CHANGED = "executor-changed"
 RAISED = "executor-raised"
 UNUSABLE = "executor-unusable"
+SLOW = "executor-timeout"
 ACCEPTED = "accepted"
 """How `last_code` begins once the executor said that it executes the order."""
+CALL_S_MIN = 0.1
+"""With less time than this a call is not begun."""
 
 _log = structlog.get_logger(__name__)
 Report = TypeVar("Report", ExecuteReport, CancelReport)
@@ -66,6 +70,11 @@ class Step:
         return {"order_id": order.order_id, "attempt": self.attempt, "correlation_id": order.correlation_id}
 
     @property
+    def timeout_s(self) -> float:
+        """The longest that one of its calls takes, in seconds."""
+        return min(self.executor.timeout_s, self.call_s_max)
+
+    @property
     def is_first(self) -> bool:
         """Is this the very first call about the order?"""
         return self.attempt == 1 and not self.candidate.goes_on
@@ -80,7 +89,7 @@ class Step:
 class Finding:
     """What a step's calls came to.
 
-    `report` is None when there was no time to ask, `cancellation` when nobody asked to cancel.
+    `report` is None when there was no time for any call, `cancellation` when nobody asked to cancel or there was none.
     """
 
     step: Step
@@ -103,6 +112,7 @@ def take(step: Step) -> Finding:
 def _take(step: Step) -> Finding:
     if step.is_first:
         return Finding(step=step, report=_execute(step))
+    report: ExecuteReport | None = None
     cancellation: CancelReport | None = None
     if step.candidate.has_moved:
         # Only who knows the order can take it back.
@@ -110,10 +120,17 @@ def _take(step: Step) -> Finding:
         if not step.requests or not isinstance(report, Executing):
             return Finding(step=step, report=report)
     if step.requests:
-        cancellation = _call(step, step.executor.cancel)
+        # Whoever never answers this must not hide what became of the order: the enquiry after it keeps its whole time.
+        kept_s = step.timeout_s if report is None else 0.0
+        cancellation = _call(step, step.executor.cancel, kept_s=kept_s)
         if isinstance(cancellation, Cancelled | Contradiction):
             return Finding(step=step, cancellation=cancellation)
-    return Finding(step=step, report=_enquire(step), cancellation=cancellation)
+    if report is None:
+        report = _enquire(step)
+    if report is None and cancellation is not None:
+        # The time is used up: unless that counts as an answer that says nothing, the same begins at once, for ever.
+        report = Unknown(code=SLOW)
+    return Finding(step=step, report=report, cancellation=cancellation)
 
 
 def _enquire(step: Step) -> ExecuteReport | None:
@@ -123,19 +140,26 @@ def _enquire(step: Step) -> ExecuteReport | None:
         return report
     if step.candidate.has_moved:
         return Contradiction(code=EXECUTOR_CHANGED)
-    return Contradiction(code=FORGOTTEN) if step.was_accepted else _execute(step)
+    if step.was_accepted:
+        return Contradiction(code=FORGOTTEN)
+    again = _execute(step)
+    return Unknown(code=SLOW) if again is None else again
 
 
 def _execute(step: Step) -> ExecuteReport | None:
     report = _call(step, step.executor.execute)
-    return Unknown(code="executor-answer-nonsense") if isinstance(report, NotKnown) else report
+    return Unknown(code=NONSENSE) if isinstance(report, NotKnown) else report
 
 
-def _call(step: Step, method: Callable[[ExecutorOrder, float], Report]) -> Report | None:
-    """Make one call, or none when it might not end before the lease does."""
-    timeout_s = min(step.executor.timeout_s, step.call_s_max)
-    if time.monotonic() + timeout_s > step.ends_at_s:
+def _call(step: Step, method: Callable[[ExecutorOrder, float], Report], *, kept_s: float = 0.0) -> Report | None:
+    """Make one call in what is left of the step's time, `kept_s` for another left out, or none when too little is.
+
+    The calls of a step share its time, so the last may get less than its whole deadline; to send it is what counts.
+    """
+    left_s = step.ends_at_s - kept_s - time.monotonic()
+    if left_s < CALL_S_MIN:
         return None
+    timeout_s = min(step.timeout_s, left_s)
     call, began_s, result = method.__name__, time.monotonic(), UNUSABLE
     IN_FLIGHT.inc()
     try:
