@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from types import UnionType
+from typing import Any, TypeVar, get_args
 
 import structlog
 
 from ledger import tracing
+from ledger.ids import is_token
 from workers.cancellations import CancellationRequest
 from workers.candidates import Candidate
-from workers.executors.answers import NONSENSE
+from workers.executors.answers import MORE_THAN_ORDERED, NONSENSE, storable
 from workers.executors.protocol import (
     Cancelled,
     CancelReport,
+    Completed,
     Contradiction,
     ExecuteReport,
     Executing,
     Executor,
     ExecutorOrder,
+    Failed,
     NotKnown,
     Unknown,
     UnusableExecutor,
@@ -122,7 +126,7 @@ def _take(step: Step) -> Finding:
     if step.requests:
         # Whoever never answers this must not hide what became of the order: the enquiry after it keeps its whole time.
         kept_s = step.timeout_s if report is None else 0.0
-        cancellation = _call(step, step.executor.cancel, kept_s=kept_s)
+        cancellation = _call(step, step.executor.cancel, CancelReport, kept_s=kept_s)
         if isinstance(cancellation, Cancelled | Contradiction):
             return Finding(step=step, cancellation=cancellation)
     if report is None:
@@ -135,7 +139,7 @@ def _take(step: Step) -> Finding:
 
 def _enquire(step: Step) -> ExecuteReport | None:
     """Ask about the order, and execute it again when it surely was not begun."""
-    report = _call(step, step.executor.enquire)
+    report = _call(step, step.executor.enquire, ExecuteReport)
     if not isinstance(report, NotKnown):
         return report
     if step.candidate.has_moved:
@@ -147,11 +151,13 @@ def _enquire(step: Step) -> ExecuteReport | None:
 
 
 def _execute(step: Step) -> ExecuteReport | None:
-    report = _call(step, step.executor.execute)
+    report = _call(step, step.executor.execute, ExecuteReport)
     return Unknown(code=NONSENSE) if isinstance(report, NotKnown) else report
 
 
-def _call(step: Step, method: Callable[[ExecutorOrder, float], Report], *, kept_s: float = 0.0) -> Report | None:
+def _call(
+    step: Step, method: Callable[[ExecutorOrder, float], Report], kinds: UnionType, *, kept_s: float = 0.0
+) -> Report | None:
     """Make one call in what is left of the step's time, `kept_s` for another left out, or none when too little is.
 
     The calls of a step share its time, so the last may get less than its whole deadline; to send it is what counts.
@@ -164,7 +170,8 @@ def _call(step: Step, method: Callable[[ExecutorOrder, float], Report], *, kept_
     IN_FLIGHT.inc()
     try:
         with tracing.span(f"executor.{call}", kind="client", **step.log_fields()):
-            report = method(step.order, timeout_s)
+            said = method(step.order, timeout_s)
+        report: Report = _checked(said, kinds, step)
         result = type(report).__name__.lower()
         return report
     except UnusableExecutor:
@@ -177,3 +184,39 @@ def _call(step: Step, method: Callable[[ExecutorOrder, float], Report], *, kept_
         IN_FLIGHT.dec()
         CALLS.labels(call, result).inc()
         CALL_S.labels(call).observe(time.monotonic() - began_s)
+
+
+def _checked(report: Any, kinds: UnionType, step: Step) -> Any:
+    """Return a report that can be recorded: an executor of another package may say anything."""
+    if not isinstance(report, get_args(kinds)) or not _is_sound(report):
+        _log.warning("executor-report-nonsense", report=type(report).__name__, **step.log_fields())
+        return Unknown(code=NONSENSE)
+    if isinstance(report, Completed | Cancelled) and report.delivered > step.order.quantity:
+        return Contradiction(code=MORE_THAN_ORDERED)
+    if isinstance(report, Failed) and report.reason is not None:
+        return replace(report, reason=storable(report.reason))
+    return report
+
+
+def _is_sound(report: Any) -> bool:
+    match report:
+        case Completed(delivered=delivered) | Cancelled(delivered=delivered):
+            return isinstance(delivered, int) and not isinstance(delivered, bool) and delivered >= 0
+        case Failed(code=code, reason=reason):
+            return _is_code(code) and (reason is None or isinstance(reason, str))
+        case Contradiction(code=code):
+            return _is_code(code)
+        case Unknown(code=code, retry_after_s=retry_after_s):
+            return _is_code(code) and _is_wait(retry_after_s)
+        case Executing(retry_after_s=retry_after_s):
+            return _is_wait(retry_after_s)
+        case _:
+            return True
+
+
+def _is_code(code: Any) -> bool:
+    return isinstance(code, str) and is_token(code)
+
+
+def _is_wait(wait_s: Any) -> bool:
+    return wait_s is None or isinstance(wait_s, int | float)
