@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from workers.sweeper import Part
 LOOK_INTERVAL_S = 1.0
 STEPS_MAX = 20
 PUBLISH_TIMEOUT_S = 20.0
+DELIVERY_WAIT_S = 0.5
+"""How long a look waits for the delivery that it began; what takes longer goes on beside all else."""
 Deliver = Callable[[Sealed], None]
 
 _log = structlog.get_logger(__name__)
@@ -89,19 +92,37 @@ class Sealer:
 
 
 class Publisher:
-    """Delivers each newest checkpoint once; after a failure, or a new start, again."""
+    """Delivers each newest checkpoint once; after a failure, or a new start, again.
+
+    Deliveries have a thread of their own, one at a time: a target that does not answer delays nothing but itself. One
+    that is under way when the process ends is made again after the next start.
+    """
 
     def __init__(self, engine: sa.Engine, deliver: Deliver) -> None:
         self._engine = engine
         self._deliver = deliver
         self._size = 0
+        self._delivery: threading.Thread | None = None
+        self._failure: Exception | None = None
 
     def look(self) -> None:
-        """Deliver the newest checkpoint if it is new. Raises PublishingFailed."""
-        newest = read(self._engine, latest)
-        if newest is not None and newest.size != self._size:
+        """Deliver the newest checkpoint if it is new. Raises PublishingFailed until one got there."""
+        if self._delivery is None or not self._delivery.is_alive():
+            newest = read(self._engine, latest)
+            if newest is not None and newest.size != self._size:
+                self._delivery = threading.Thread(target=self._run, args=(newest,), name="publishing", daemon=True)
+                self._delivery.start()
+                self._delivery.join(DELIVERY_WAIT_S)
+        if self._failure is not None:
+            raise PublishingFailed() from self._failure
+
+    def _run(self, newest: Sealed) -> None:
+        try:
             self._deliver(newest)
-            self._size = newest.size
+        except Exception as error:  # noqa: BLE001 - The edge of a thread: whoever looks is told.
+            self._failure = error
+        else:
+            self._size, self._failure = newest.size, None
 
 
 def deliver_to(target: str) -> Deliver:

@@ -33,6 +33,8 @@ from workers.supervisor import Child, run_supervisor
 
 READY_S_MAX = 60.0
 LOOK_INTERVAL_S = 0.1
+RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
+"""Pauses between starts of the embedded Redis that fail; they double."""
 
 Say = Callable[[str], None]
 
@@ -96,15 +98,20 @@ def _embedded_redis(data: Path) -> Iterator[None]:
 
 
 def _start_again(server: EmbeddedRedis, ended: threading.Event) -> None:
-    while not ended.wait(LOOK_INTERVAL_S):
-        if server.died():
+    pause_s, is_away = LOOK_INTERVAL_S, False
+    while not ended.wait(pause_s):
+        if not is_away:
+            if not server.died():
+                continue
             _log.warning("redis-ended")
-            try:
-                server.stop()
-                server.start()
-            except EmbeddedRedisUnavailable as error:
-                _log.warning("redis-not-started", problem=str(error))
-                return
+        try:
+            server.stop()
+            server.start()
+            pause_s, is_away = LOOK_INTERVAL_S, False
+        except (EmbeddedRedisUnavailable, OSError) as error:
+            _log.warning("redis-not-started", problem=str(error))
+            # What hinders it, such as a full disk or memory, may go away: everything else goes on meanwhile.
+            pause_s, is_away = min(max(2 * pause_s, RETRY_S_MIN), RETRY_S_MAX), True
 
 
 def _children(completed: Mapping[str, str]) -> list[Child]:

@@ -104,13 +104,15 @@ class Claiming:
             raise UnusableExecutor(EXECUTOR_CHANGED)
         try:
             return name, self._executors.open(name, settings)
-        except UnusableExecutor as error:
+        except Exception as error:  # noqa: BLE001 - A package may do anything when it is opened; others' orders go on.
+            says_why = isinstance(error, UnusableExecutor)
             _log.warning(
                 "executor-unusable",
                 executor=name,
                 product=candidate.order.product,
-                problem=str(error),
+                problem=str(error) if says_why else type(error).__name__,
                 order_id=candidate.order.order_id,
                 correlation_id=candidate.correlation_id,
+                exc_info=not says_why,
             )
             raise UnusableExecutor(UNAVAILABLE) from None

@@ -132,6 +132,7 @@ def change(
     """Change where messages go, what is asked for, or pause it. Raises DirectoryNotFound, RevisionMismatch."""
     with directory.writing() as session:
         row = find(session, Webhook, KIND, webhook_id, revision=revision, lock=True)
+        url, was_active = row.url, row.active
         for name in ("url", "description"):
             if name in changes:
                 setattr(row, name, changes[name])
@@ -142,6 +143,9 @@ def change(
         if changes.keys() & {"url", "active"}:
             # Whoever mends an address wants to know at once whether it is right.
             _begin_anew(row.progress)
+        if row.url != url or (row.active and not was_active):
+            # How long another address failed, or this one before a pause, says nothing of what comes now.
+            _forget_failures(row.progress)
         touch(row)
     return public(row, head=head)
 
@@ -173,6 +177,7 @@ def enable(directory: Directory, webhook_id: str, *, head: int) -> dict[str, Any
     """Let a subscription that is paused or disabled go on from where it was. Raises DirectoryNotFound."""
     with directory.writing() as session:
         row = find(session, Webhook, KIND, webhook_id, lock=True)
+        row.progress.disabled_at_us = row.progress.disabled_reason = None
         _forget_failures(row.progress)
         _begin_anew(row.progress)
         row.active = True
@@ -249,7 +254,7 @@ def _delete(session: Session, row: Webhook) -> None:
 
 
 def _forget_failures(progress: WebhookProgress) -> None:
-    progress.disabled_at_us = progress.disabled_reason = progress.failing_since_us = progress.last_code = None
+    progress.failing_since_us = progress.last_code = None
     progress.failures = 0
 
 

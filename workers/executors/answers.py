@@ -32,6 +32,7 @@ from workers.executors.protocol import (
 REASON_LENGTH_MAX = 500
 DELIVERED_DIGITS_MAX = 18
 NONSENSE = "executor-answer-nonsense"
+MORE_THAN_ORDERED = "executor-delivered-more-than-ordered"
 
 
 def execution_report(answer: Answer, order: ExecutorOrder) -> ExecuteReport:
@@ -74,6 +75,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
+def storable(text: str) -> str:
+    """Return an executor's text, shortened and free of what cannot be stored."""
+    return text[:REASON_LENGTH_MAX].encode("utf-8", "replace").decode("utf-8")
+
+
 def _report(
     answer: Answer, order: ExecutorOrder
 ) -> Completed | Failed | Executing | Cancelled | Unknown | Contradiction:
@@ -90,7 +96,7 @@ def _report(
             if not isinstance(delivered, int) or isinstance(delivered, bool) or delivered < 0:
                 return _unknown(answer, NONSENSE)
             if delivered > order.quantity:
-                return Contradiction(code="executor-delivered-more-than-ordered")
+                return Contradiction(code=MORE_THAN_ORDERED)
             return Completed(delivered=delivered) if status == "completed" else Cancelled(delivered=delivered)
         case "failed" if answer.status == 200:
             return Failed(code="executor-failed", reason=_reason(body))
@@ -134,9 +140,9 @@ def _whole_number(digits: str) -> int:
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:
-    """Return the executor's text, shortened and free of what cannot be stored."""
+    """Return the executor's text."""
     for name in ("reason", "detail", "title", "message"):
         text = body.get(name)
         if isinstance(text, str) and text:
-            return text[:REASON_LENGTH_MAX].encode("utf-8", "replace").decode("utf-8")
+            return storable(text)
     return None

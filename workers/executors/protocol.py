@@ -1,7 +1,7 @@
 """What an executor is: three calls about one order, each answered by a report.
 
 An executor never raises for what the outside system does or fails to do: whatever is not plainly one of the other
-reports is Unknown.
+reports is Unknown. So is a report whose parts have not the form that docs/executor-protocol.md gives them.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Courier:
         """Record what was delivered and, if asked, begin what is due; say whether there is more to look through."""
         self._gather()
         head = self.blocks.head()
-        self._go_on(self._record(claiming=claiming), head)
+        self._go_on(self._record(head, claiming=claiming), head)
         return self._claim(head) if claiming and not self._is_stopping else False
 
     def wake(self) -> None:
@@ -228,21 +228,30 @@ class Courier:
 
     # -- recording ----------------------------------------------------------------------------------------------------
 
-    def _record(self, *, claiming: bool) -> tuple[list[Subscription], float]:
+    def _record(self, head: int, *, claiming: bool) -> tuple[list[Subscription], float]:
         """Record what came back; return the subscriptions that go on, and when their leases end."""
         lease_ends_at_s = time.monotonic() + self._settings.lease_s
         if not self._unrecorded:
             return [], lease_ends_at_s
-        # Those that wait for a place get the next one.
-        goes_on = claiming and not self._is_stopping and len(self._under_way) < self._settings.calls_max
-        for each in self._unrecorded:
-            each.is_released = each.is_released or not goes_on
+        goes_on = claiming and not self._is_stopping
+        is_crowded = goes_on and self._is_crowded(head)
         now = now_us()
+        for each in self._unrecorded:
+            each.is_released = each.is_released or not goes_on or is_crowded
+            if is_crowded:
+                # Behind all that wait already, also when there is news for it at once.
+                each.due_at_us = max(each.due_at_us, now)
         lease_until_us = now + round(self._settings.lease_s * 1_000_000)
         going_on = self._claims.record(self._unrecorded, now_us=now, lease_until_us=lease_until_us)
         self._tell(self._unrecorded)
         self._unrecorded = []
         return going_on, lease_ends_at_s
+
+    def _is_crowded(self, head: int) -> bool:
+        """Say whether every place is taken, those of who came back too, while others wait for one."""
+        return self.in_flight >= self._settings.calls_max and subscriptions.is_work_due(
+            self._directory_engine, now_us(), head
+        )
 
     def _go_on(self, recorded: tuple[list[Subscription], float], head: int) -> None:
         going_on, lease_ends_at_s = recorded

@@ -14,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from hook_receiver import Reply
 from ledger import log
+from ledger.clock import now_us
 from ledger.directory import webhooks
 from ledger.feed import event_json
 from post_office import FAST, PostOffice
@@ -124,6 +125,44 @@ def test_a_slow_and_a_dead_receiver_delay_nobody_else(office: PostOffice) -> Non
     assert len(office.receiver.taken("/slow")) < 10
     assert office.read(dead)["state"] == "failing" and office.read(dead)["last_code"] == "unreachable"
     assert office.lag(slow) > 0
+
+
+def test_more_subscriptions_than_places_take_turns(office: PostOffice) -> None:
+    office.receiver.behaviour = lambda path, message_id: Reply(delay_s=0.02)
+    account_id = office.customer()
+    paths = {office.subscribe(f"/{number}"): f"/{number}" for number in range(3)}
+    for _ in range(60):
+        office.desk.recharge(account_id, 1)
+    courier = office.courier(replace(FAST, calls_max=1))
+
+    office.deliver_until(lambda: any(office.lag(each) == 0 for each in paths), courier)
+    fewest = min(len(office.receiver.taken(path)) for path in paths.values())
+    office.deliver_until(lambda: all(office.lag(each) == 0 for each in paths), courier)
+
+    assert fewest >= 10
+    assert all(office.receiver.positions(path) == list(range(2, 62)) for path in paths.values())
+
+
+def test_a_subscription_that_always_has_news_leaves_the_only_place_to_others(sqlite_office: PostOffice) -> None:
+    office = sqlite_office
+    busy_id, other_id = office.customer(), office.customer()
+
+    def cause_news(path: str, message_id: str) -> Reply:
+        if path == "/busy":
+            office.desk.recharge(busy_id, 1)
+        return Reply()
+
+    office.receiver.behaviour = cause_news
+    office.subscribe("/busy", customer_id=busy_id)
+    office.subscribe("/other", customer_id=other_id)
+    courier = office.courier(replace(FAST, calls_max=1))
+    office.desk.recharge(busy_id, 1)
+    office.deliver_until(lambda: len(office.receiver.taken("/busy")) >= 3, courier)
+
+    office.desk.recharge(other_id, 1)
+    office.deliver_until(lambda: office.receiver.taken("/other") != [], courier, timeout_s=10)
+
+    assert office.receiver.types("/other") == ["recharge.posted"]
 
 
 def test_a_wait_that_the_receiver_asks_for_is_honoured_up_to_a_limit(sqlite_office: PostOffice) -> None:
@@ -302,6 +341,60 @@ def test_a_call_that_began_before_it_was_enabled_disables_nothing(office: PostOf
     assert (enabled["state"], enabled["failures"], enabled["failing_since"]) == ("delivering", 0, None)
     assert office.receiver.positions() == [2]
     assert [each["attempt"] for each in office.attempts(webhook_id)] == [1, 1]
+
+
+@pytest.mark.parametrize("mended", ["active", "url"])
+def test_what_failed_before_a_pause_or_at_another_address_is_forgotten(office: PostOffice, mended: str) -> None:
+    office.receiver.behaviour = lambda path, message_id: Reply(status=500)
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    office.deliver_until(lambda: office.read(webhook_id)["failures"] >= 1)
+    if mended == "active":
+        webhooks.change(office.directory, webhook_id, {"active": False}, head=office.head())
+    fail_since(office, days=4)
+
+    changes = {"active": True} if mended == "active" else {"url": office.receiver.url("/new")}
+    changed = webhooks.change(office.directory, webhook_id, changes, head=office.head())
+    answers = iter([Reply(status=500)])
+    office.receiver.behaviour = lambda path, message_id: next(answers, Reply())
+    office.deliver_until(lambda: office.receiver.taken(path_of(changed)) != [], timeout_s=5)
+    office.deliver_all(webhook_id)
+
+    assert (changed["state"], changed["failures"], changed["failing_since"]) == ("delivering", 0, None)
+    assert office.read(webhook_id)["state"] == "delivering"
+    assert [each["code"] for each in office.attempts(webhook_id)][-2:] == ["http-500", "delivered"]
+
+
+def test_saying_again_what_is_so_forgets_no_failure_and_enables_nothing(sqlite_office: PostOffice) -> None:
+    office = sqlite_office
+    office.receiver.behaviour = lambda path, message_id: Reply(status=500)
+    account_id = office.customer()
+    webhook_id = office.subscribe()
+    office.desk.recharge(account_id, 1)
+    courier = office.courier(replace(FAST, disable_after_s=3_600.0))
+    office.deliver_until(lambda: office.read(webhook_id)["failures"] >= 1, courier)
+    fail_since(office, days=4)
+    before = office.read(webhook_id)
+    same = {"active": True, "url": before["url"]}
+
+    failing = webhooks.change(office.directory, webhook_id, same, head=office.head())
+    office.deliver_until(lambda: office.read(webhook_id)["state"] == "disabled", courier)
+    disabled = webhooks.change(office.directory, webhook_id, {"url": office.receiver.url("/new")}, head=office.head())
+
+    assert (failing["state"], failing["failing_since"]) == ("failing", before["failing_since"])
+    assert (disabled["state"], disabled["disabled_reason"]) == ("disabled", "failed-too-long")
+
+
+def fail_since(office: PostOffice, *, days: int) -> None:
+    """Let what fails have failed for so long."""
+    since_us = now_us() - days * 86_400_000_000
+    with office.directory.engine.execution_options(write=True).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE webhook_progress SET failing_since_us={since_us}")
+
+
+def path_of(webhook: dict[str, str]) -> str:
+    return "/" + webhook["url"].rpartition("/")[2]
 
 
 def test_a_ping_is_sent_signed_in_whatever_state_and_is_no_event(sqlite_office: PostOffice) -> None:
