@@ -48,6 +48,22 @@ def test_an_auditor_verifies_files_and_checks_a_proof_without_the_database(archi
     assert code == 0 and "position: 20" in words
 
 
+def test_a_file_that_is_missing_in_the_middle_is_named_with_its_positions(archive: Path, tmp_path: Path) -> None:
+    files = sorted(archive.iterdir())
+    end = 16 * len(files)
+    command = ("verify-archive", str(archive), "--key", str(tmp_path / "key"))
+    _, whole = alone(*command)
+    assert whole.endswith(f"; of positions 1 to {end}\n"), whole
+
+    files[1].unlink()
+
+    code, words = alone(*command)
+    assert code == 0 and words.endswith(f"; of positions 1 to 16, 33 to {end}; missing between them: 17 to 32\n"), words
+    assert "credit limits" in whole and "credit limits" not in words
+    document = json.loads(alone(*command, "--json")[1])
+    assert (document["ranges"], document["gaps"]) == ([[1, 16], [33, end]], [[17, 32]])
+
+
 def test_a_second_run_says_that_nothing_is_new(run: Run, archive: Path) -> None:
     done = run("archive", str(archive), "--segment", "16")
 
