@@ -20,6 +20,7 @@ from ledger.audit.findings import Finding
 from ledger.audit.order_books import BUCKET_BITS, MISSING, RowSums
 from ledger.audit.reading import PAGE_BYTES_MAX
 from ledger.audit.stitching import Stitched
+from ledger.database import outlast_idling
 from ledger.leaf import details_hash
 from ledger.state import order_from, orders_by_id
 
@@ -43,6 +44,8 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         if engine.dialect.name != "sqlite":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.exec_driver_sql(f"SET SESSION group_concat_max_len={PAGE_BYTES_MAX}")
+            # It idles while the events are scanned on other connections.
+            outlast_idling(connection)
         else:
             sqlite: Any = connection.connection.driver_connection
             sqlite.create_function("COMMITMENT", 2, details_hash)
