@@ -34,7 +34,7 @@ CHECKED = (
     "order transitions",
     "holds",
     "accounts, orders, reversals and outcomes equal to the log",
-    "memos, params and reasons equal to their hashes",
+    "details equal to their hashes",
 )
 
 Progress = Callable[[int, int], None]
