@@ -239,7 +239,10 @@ def test_a_product_that_is_gone_parks_its_orders(office: Office) -> None:
     assert office.events(order_id) == ["order.placed", "order.parked"]
 
 
-ALTERATIONS = [sa.update(schema.details).values(details=b'{"params":{"to":["+8613900000000"]}}'), sa.delete(schema.details)]
+ALTERATIONS = [
+    sa.update(schema.details).values(details=b'{"params":{"to":["+8613900000000"]}}'),
+    sa.delete(schema.details),
+]
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS, ids=["altered", "gone"])

@@ -328,9 +328,7 @@ def test_a_text_that_is_not_what_its_event_has_the_hash_of_is_found(root: Root, 
         assert "the table details" in str(report.finding)
 
 
-def test_of_many_texts_the_first_altered_one_is_found(
-    root: Root, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_texts_the_first_altered_one_is_found(root: Root, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_side, "PAGE_ROWS", 2)
     account_id = desk.open()
     positions = [desk.recharge(account_id, 1, details={"memo": f"no. {number}"}).position for number in range(9)]

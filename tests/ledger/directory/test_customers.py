@@ -234,7 +234,9 @@ def test_erasing_a_customer_leaves_nothing_of_the_person_and_ends_its_keys(offic
         customers.erase(office.directory, office.ledger, "cus_9", ASKER)
 
 
-@pytest.mark.parametrize("entered", [{"mobile": "+8613800000001"}, {"contact": "wang@example.com"}, {"status": "active"}])
+@pytest.mark.parametrize(
+    "entered", [{"mobile": "+8613800000001"}, {"contact": "wang@example.com"}, {"status": "active"}]
+)
 def test_what_was_entered_after_an_erasure_is_gone_after_the_next(office, entered) -> None:  # type: ignore[no-untyped-def]
     customer_id = office.customer("王芳")["id"]
     customers.erase(office.directory, office.ledger, customer_id, ASKER)
