@@ -109,6 +109,13 @@ def only_read(connection: Any) -> None:
     cursor.close()
 
 
+def outlast_idling(connection: sa.Connection) -> None:
+    """Let the database transactions of this connection wait for other work between their statements, however long."""
+    # MySQL has no such limit. The dialect learns which server it is with the first connection.
+    if getattr(connection.dialect, "is_mariadb", False):
+        connection.exec_driver_sql("SET SESSION idle_transaction_timeout=0")
+
+
 def url_of(engine: sa.Engine) -> str:
     """Return the URL that an engine was opened with, all its nodes and its password included."""
     listed = engine.get_execution_options().get(_LISTED)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ledger import schema
 from ledger.errors import CorruptLog
 from ledger.events import EVENT_CLASSES, Recorded
+from ledger.leaf import details_hash
 
 _EVENTS = schema.events
 _COLUMNS = tuple(_EVENTS.columns.keys())
@@ -190,6 +191,25 @@ def details_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int,
             table.c.position.in_(positions[start : start + PAGE_EVENTS])
         )
         found.update({row[0]: json.loads(row[1]) for row in connection.execute(query)})
+    return found
+
+
+def committed_details_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, dict[str, Any] | None]:
+    """Return the free text of the events at these positions, empty for those without any, None when it is not the one that
+    the event has the hash of.
+    """
+    table, found = schema.details, dict[int, dict[str, Any] | None]()
+    joined = _EVENTS.outerjoin(table, table.c.position == _EVENTS.c.position)
+    query = sa.select(_EVENTS.c.position, _EVENTS.c.details_hash, table.c.salt, table.c.details).select_from(joined)
+    for start in range(0, len(positions), PAGE_EVENTS):
+        page = positions[start : start + PAGE_EVENTS]
+        for position, committed, salt, details in connection.execute(query.where(_EVENTS.c.position.in_(page))):
+            if committed is None and details is None:
+                found[position] = {}
+            elif None not in (committed, details) and details_hash(bytes(salt), bytes(details)) == bytes(committed):
+                found[position] = json.loads(details)
+            else:
+                found[position] = None
     return found
 
 

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from ledger import log, revisions, schema
 from ledger.clock import now_us, rfc3339
-from ledger.database import database_url, directory_url, open_engine
+from ledger.database import database_url, directory_url, open_engine, outlast_idling
 from ledger.directory import webhooks
 from ledger.directory.models import Base, Customer, Role
 from ledger.errors import LedgerError
@@ -114,6 +114,8 @@ def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect() as connection:
         if engine.dialect.name != "sqlite":
             connection.execution_options(isolation_level="REPEATABLE READ")
+            # The directory waits for the log.
+            outlast_idling(connection)
         yield connection
         connection.rollback()
 
@@ -180,6 +182,8 @@ def _ensure_fit(engines: Mapping[str, sa.Engine], header: Mapping[str, Any]) -> 
 
 
 def _restore(connection: sa.Connection, file: Path, history: str) -> None:
+    # The directory's rows stand behind the log's in the file.
+    outlast_idling(connection)
     tables = HISTORIES[history].tables
     for table in reversed(HISTORIES[history].sorted_tables):
         # What the migrations put there: the head at zero, the roles that come ready.

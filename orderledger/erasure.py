@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from ledger import schema
+from ledger.accounts import Account
 from ledger.append import Ledger
 from ledger.commands import EraseCustomer
 from ledger.database import database_url, directory_url, open_engine
@@ -34,9 +35,10 @@ def erase_customer(environment: Mapping[str, str], customer_id: str) -> int:
         account = ledger.accounts([customer_id]).get(customer_id)
         if account is None:
             raise DirectoryNotFound(kind="customer", id=customer_id)
-        if account.held_minor != 0:
-            raise InUse(kind="customer", reason="an order is still open; let it end or cancel it first")
+        _ensure_no_open_order(account)
         customers.erase(directory, ledger, customer_id, Asker(actor=ACTOR, correlation_id="erasure"))
+        # Judged again now that the account is suspended: an order may have been placed while it was not.
+        _ensure_no_open_order(ledger.accounts([customer_id])[customer_id])
         _delete_details(engine, customer_id)
         outcome = ledger.append(
             Submission(
@@ -48,11 +50,18 @@ def erase_customer(environment: Mapping[str, str], customer_id: str) -> int:
         )
         if outcome.error is not None:
             raise outcome.error
+        # A suspended account is still recharged, with a memo.
+        _delete_details(engine, customer_id)
         return outcome.position
     finally:
         ledger.close()
         engine.dispose()
         directory.engine.dispose()
+
+
+def _ensure_no_open_order(account: Account) -> None:
+    if account.held_minor != 0:
+        raise InUse(kind="customer", reason="an order is still open; let it end or cancel it first")
 
 
 def _delete_details(engine: sa.Engine, account_id: str) -> None:

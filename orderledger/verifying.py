@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -29,12 +28,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Verifier:
-    """Starts an audit when one is due, one at a time, and tells how it ended."""
+    """Starts an audit when one is due, one at a time, and tells how it ended.
+
+    `environment` is the whole one of the process it starts.
+    """
 
     def __init__(self, environment: Mapping[str, str], engine: sa.Engine) -> None:
         self._environment = environment
         self._engine = engine
-        self._interval_us = int(read_settings(ProofSettings, environment).verify_interval_s * 1_000_000)
+        self._interval_s = read_settings(ProofSettings, environment).verify_interval_s
         self._not_before_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,34 +50,49 @@ class Verifier:
         if self._process is not None:
             if self._process.poll() is None:
                 return
-            self._tell(self._process.returncode)
+            _tell(self._process)
             self._process = None
         now_s = time.monotonic()
-        if self._interval_us and now_s >= self._not_before_s and read(self._engine, self._is_due):
-            # One that ends without an outcome is not begun again at once.
-            self._not_before_s = now_s + min(RETRY_S, self._interval_us / 1_000_000)
+        if self._interval_s == 0 or now_s < self._not_before_s:
+            return
+        pause_s = read(self._engine, self._pause_s)
+        if pause_s is not None:
+            self._not_before_s = now_s + pause_s
+            # Not with what is in os.environ beside it: a secret that came in a file would be set twice.
             self._process = subprocess.Popen(
                 ["nice", "-n", str(NICENESS), *_COMMAND],
-                env={**os.environ, **self._environment},
+                env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
 
     def close(self) -> None:
         """Stop what runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(_STOP_S_MAX)
+        process, self._process = self._process, None
+        if process is not None:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=_STOP_S_MAX)
 
-    def _is_due(self, connection: sa.Connection) -> bool:
+    def _pause_s(self, connection: sa.Connection) -> float | None:
+        """Return for how long none is begun after one that is due now; None when none is due."""
+        # One that ends without an outcome is not begun again at once.
+        retry_s = min(RETRY_S, self._interval_s)
         last = latest_verification(connection)
         if last is None:
-            return log.head(connection).position > 0
-        return now_us() - last.finished_at_us >= self._interval_us
+            return retry_s if log.head(connection).position > 0 else None
+        age_us = now_us() - last.finished_at_us
+        if age_us < 0:
+            # A clock was ahead when it was recorded. So is whatever is recorded after it, and does not say when that was.
+            return self._interval_s
+        return retry_s if age_us >= self._interval_s * 1_000_000 else None
 
-    def _tell(self, exit_code: int) -> None:
-        if exit_code == 0:
-            _log.info("log-verified")
-        else:
-            _log.error("log-not-verified", exit_code=exit_code, mend="orderledger audit verify")
+
+def _tell(ended: subprocess.Popen[bytes]) -> None:
+    _, said = ended.communicate()
+    if ended.returncode == 0:
+        _log.info("log-verified")
+    else:
+        problem = said.decode("utf-8", "replace").partition("\n")[0]
+        _log.error("log-not-verified", exit_code=ended.returncode, problem=problem, mend="orderledger audit verify")

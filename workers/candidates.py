@@ -26,6 +26,7 @@ NO_RUNNER = ""
 class Candidate:
     """An order that is due, with its claim as it was seen: `runner` is None when there is no row yet.
 
+    `details` is the text that came with the order, None when it is not the one that it was placed with.
     `correlation_id` is the request that placed the order. `first_started_at_us` is None before the first attempt;
     `first_address` is that attempt's, None when its start does not say it, and `address` where the product leads to now.
     """
@@ -40,7 +41,7 @@ class Candidate:
     first_started_at_us: int | None = None
     first_address: str | None = None
     address: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] | None = field(default_factory=dict)
     requests: tuple[CancellationRequest, ...] = ()
 
     @property
@@ -111,7 +112,7 @@ def _complete(connection: sa.Connection, candidates: Sequence[Candidate]) -> lis
     if not candidates:
         return []
     placed = [each.order.placed_position for each in candidates]
-    details, correlations = log.details_at(connection, placed), log.correlations_at(connection, placed)
+    details, correlations = log.committed_details_at(connection, placed), log.correlations_at(connection, placed)
     started = [each.order.order_id for each in candidates if each.order.attempt > 0]
     first_starts = log.first_events(connection, started, type=OrderStarted.TYPE) if started else {}
     requests = requests_by_order(connection, started) if started else {}
@@ -121,7 +122,7 @@ def _complete(connection: sa.Connection, candidates: Sequence[Candidate]) -> lis
             correlation_id=correlations.get(each.order.placed_position, each.order.order_id),
             first_started_at_us=first_us,
             first_address=None if first_key is None else address_in(first_key),
-            details=details.get(each.order.placed_position, {}),
+            details=details.get(each.order.placed_position),
             requests=tuple(requests.get(each.order.order_id, ())),
         )
         for each in candidates

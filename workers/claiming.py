@@ -19,7 +19,7 @@ from workers.executors.registry import Executors
 from workers.records import park_submission, start_submission
 from workers.settings import WorkerSettings
 from workers.starts import address_of
-from workers.steps import EXECUTOR_CHANGED, UNAVAILABLE
+from workers.steps import ALTERED, EXECUTOR_CHANGED, UNAVAILABLE
 
 ExecutorLookup = Callable[[str], tuple[str, Mapping[str, Any]] | None]
 """From a product's sku to its executor's name and settings, as the directory has them."""
@@ -96,6 +96,8 @@ class Claiming:
 
     def _opened(self, candidate: Candidate, found: tuple[str, Mapping[str, Any]] | None) -> tuple[str, Executor]:
         """Return the name and executor of a candidate. Raises UnusableExecutor with the code to park it under."""
+        if candidate.details is None:
+            raise UnusableExecutor(ALTERED)
         if found is None:
             raise UnusableExecutor(UNAVAILABLE)
         name, settings = found

@@ -158,8 +158,8 @@ class Runner:
     def _begin(self, started: Sequence[tuple[Candidate, Executor]], claimed_at_s: float) -> None:
         for each, executor in started:
             order = each.order
-            if each.first_started_at_us is None:
-                raise RuntimeError(f"order {order.order_id} has no start")
+            if each.first_started_at_us is None or each.details is None:
+                raise RuntimeError(f"order {order.order_id} has no start, or params that are not its own")
             step = Step(
                 candidate=each,
                 attempt=each.next_attempt,

@@ -40,6 +40,7 @@ from workers.figures import CALL_S, CALLS, IN_FLIGHT
 UNAVAILABLE = "executor-unavailable"
 FORGOTTEN = "executor-forgot-order"
 EXECUTOR_CHANGED = "executor-changed"
+ALTERED = "params-altered"
 RAISED = "executor-raised"
 UNUSABLE = "executor-unusable"
 SLOW = "executor-timeout"

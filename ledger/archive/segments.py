@@ -63,6 +63,17 @@ def segments_of(paths: Iterable[Path]) -> list[Segment]:
     return found
 
 
+def ranges_of(segments: Iterable[Segment]) -> list[tuple[int, int]]:
+    """Return which positions segments hold that are in order, in the fewest ranges."""
+    ranges: list[tuple[int, int]] = []
+    for each in segments:
+        if ranges and each.first == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], each.last)
+        else:
+            ranges.append((each.first, each.last))
+    return ranges
+
+
 def read_segment(path: Path) -> Segment:
     """Read what a file says of itself. Raises CannotTell."""
     metadata = _opened(path).metadata.metadata

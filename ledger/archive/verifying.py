@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from ledger.archive.segments import Segment, rows_of
+from ledger.archive.segments import Segment, ranges_of, rows_of
 from ledger.audit.findings import CANNOT_TELL, CLEAN, TAMPERED, CannotTell, Finding, Found, Report
 from ledger.audit.scan import RangeScan
 from ledger.audit.stitching import Stitched
@@ -43,7 +43,9 @@ def verify_segments(
         progress(done, total)
 
     def report(status: str, position: int | None = None, words: str | None = None) -> Report:
-        from_the_first = CHECKED_FROM_THE_FIRST if segments and segments[0].first == 1 else ()
+        ranges = ranges_of(segments)
+        # Behind a gap nobody knows what came before.
+        from_the_first = CHECKED_FROM_THE_FIRST if len(ranges) == 1 and ranges[0][0] == 1 else ()
         return Report(
             status=status,
             events=done,
@@ -69,7 +71,9 @@ class _Run:
 
     def __init__(self, first: Segment, keys: Sequence[VerifierKey], kept: Sequence[Kept]) -> None:
         self._keys = keys
-        self._kept = {each.checkpoint.size: each for each in kept}
+        self._kept: dict[int, list[Kept]] = {}
+        for each in kept:
+            self._kept.setdefault(each.checkpoint.size, []).append(each)
         self._fold = Stitched() if first.first == 1 else None
         self._tree = _tree_of(first)
 
@@ -94,8 +98,8 @@ class _Run:
                 break
             for row in rows:
                 add(bytes.fromhex(row[-1].decode()))
-                if self._tree.size in kept:
-                    self._ensure_kept(kept[self._tree.size])
+                for each in kept.get(self._tree.size, ()):
+                    self._ensure_kept(each)
             tick(len(rows))
         result = scan.result(segment.last)
         if result.finding is None and self._tree.size != segment.last:

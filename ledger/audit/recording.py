@@ -27,9 +27,11 @@ class Verification:
 
 
 def record(engine: sa.Engine, report: Report) -> None:
-    """Write down what an audit came to, just now. Raises sqlalchemy.exc.SQLAlchemyError."""
+    """Write down what an audit came to: just now, or right behind what was recorded while a clock was ahead.
+
+    Raises sqlalchemy.exc.SQLAlchemyError.
+    """
     values = {
-        "finished_at_us": now_us(),
         "status": report.status,
         "events": report.events,
         "first_bad_position": report.first_bad_position,
@@ -37,7 +39,9 @@ def record(engine: sa.Engine, report: Report) -> None:
         "seconds": math.ceil(report.seconds),
     }
     with engine.execution_options(write=True).begin() as connection:
-        connection.execute(sa.insert(_TABLE).values(values))
+        newest = connection.scalar(sa.select(sa.func.max(_TABLE.c.finished_at_us)))
+        finished_at_us = now_us() if newest is None else max(now_us(), newest + 1)
+        connection.execute(sa.insert(_TABLE).values(finished_at_us=finished_at_us, **values))
 
 
 def latest_verification(connection: sa.Connection) -> Verification | None:

@@ -34,6 +34,7 @@ CHECKED = (
     "order transitions",
     "holds",
     "accounts, orders, reversals and outcomes equal to the log",
+    "details equal to their hashes",
 )
 
 Progress = Callable[[int, int], None]

@@ -1,5 +1,5 @@
 """The tables beside the log, read at one moment, to be held against the fold: head, accounts, orders, reversals, and the
-positions that outcomes name.
+positions that outcomes name; and the erasable texts, against the hashes that their events have.
 
 Everything is read in one transaction that sees one moment, so that a service that goes on meanwhile does no harm.
 """
@@ -20,6 +20,8 @@ from ledger.audit.findings import Finding
 from ledger.audit.order_books import BUCKET_BITS, MISSING, RowSums
 from ledger.audit.reading import PAGE_BYTES_MAX
 from ledger.audit.stitching import Stitched
+from ledger.database import outlast_idling
+from ledger.leaf import details_hash
 from ledger.state import order_from, orders_by_id
 
 PAGE_ROWS = 2_000
@@ -42,6 +44,11 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         if engine.dialect.name != "sqlite":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.exec_driver_sql(f"SET SESSION group_concat_max_len={PAGE_BYTES_MAX}")
+            # It idles while the events are scanned on other connections.
+            outlast_idling(connection)
+        else:
+            sqlite: Any = connection.connection.driver_connection
+            sqlite.create_function("COMMITMENT", 2, details_hash)
         yield connection
         connection.rollback()
 
@@ -97,8 +104,8 @@ class WriteSide:
         for row in self._connection.execute(sa.select(table)).mappings():
             self.accounts[row["account_id"]] = Account(**row)
         tick()
-        finding = self._read_orders(tick)
-        return self._read_outcomes(tick) or finding
+        found = (self._read_orders(tick), self._read_outcomes(tick), self._read_details(tick))
+        return min((each for each in found if each is not None), key=lambda each: each.position, default=None)
 
     def compare(self, fold: Stitched) -> Finding | None:
         """Return the first position where the tables are not what the fold leads to."""
@@ -176,6 +183,19 @@ class WriteSide:
             )
         return None
 
+    # -- details
+
+    def _read_details(self, tick: Callable[[], None]) -> Finding | None:
+        # A text that is gone is no finding: an erasure removes them before it says so in the log.
+        joined = "details LEFT JOIN events USING (position)"
+        expression = _ALTERED_MYSQL if self._mysql else _ALTERED_SQLITE
+        for rows in self._pages(joined, "position", expression, after=None if self._after == 0 else self._after):
+            altered = [int(each) for each in rows if each != b""]
+            if altered:
+                return Finding(max(1, min(altered)), "the table details has a text here that no event has the hash of")
+            tick()
+        return None
+
     # -- accounts
 
     def _accounts(self, fold: Stitched) -> Finding | None:
@@ -231,9 +251,12 @@ class WriteSide:
 
     # -- pages
 
-    def _pages(self, table: str, key: str, expression: str, condition: str = "1=1") -> Iterator[list[Any]]:
-        """Yield the values of the expression for the rows of a table that fulfil the condition, in pages by its key."""
-        after: Any = None
+    def _pages(
+        self, table: str, key: str, expression: str, condition: str = "1=1", *, after: Any = None
+    ) -> Iterator[list[Any]]:
+        """Yield the values of the expression for the rows of a table that fulfil the condition, in pages by its key, from
+        the one behind `after` on.
+        """
         while True:
             where, values = ("1=1", ()) if after is None else (f"{key}>{self._mark}", (after,))
             bound = self._connection.exec_driver_sql(
@@ -266,6 +289,10 @@ class WriteSide:
 
 
 _SIGNS = {"recharge.posted": 1, "deduction.posted": -1}
+_ALTERED = "CASE WHEN details_hash={} THEN '' ELSE position END"
+"""Of a text beside an event: its position, unless it is the one that the event has the hash of."""
+_ALTERED_MYSQL = _ALTERED.format("UNHEX(SHA2(CONCAT(salt,details),256))")
+_ALTERED_SQLITE = _ALTERED.format("COMMITMENT(CAST(salt AS BLOB),CAST(details AS BLOB))")
 
 
 def account_row(part: Part) -> Account:

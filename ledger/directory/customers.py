@@ -231,12 +231,13 @@ def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) 
     """
     with directory.writing() as session:
         row = find(session, Customer, KIND, customer_id, lock=True)
-        if row.name != "":
+        if (row.name, row.mobile, row.contact, row.status) != ("", None, None, DEACTIVATED):
             _names_changed(session)
             row.name, row.mobile, row.contact = "", None, None
             row.status, row.in_step = DEACTIVATED, False
             touch(row)
-        session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0))
+        # What somebody called a key may name the person.
+        session.execute(sa.update(ApiKey).where(ApiKey.customer_id == customer_id).values(active=0, name=ApiKey.id))
         webhooks.delete_of_customer(session, customer_id)
         session.execute(sa.delete(User).where(User.customer_id == customer_id))
     _follow(directory, ledger, [customer_id], asker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,9 @@ def audit_verify_archive(
     """Verify files of an archive, or all in a folder, without a database.
 
     Exit code 1 with the first bad position, 2 when nobody can tell. From position 1 on, every rule of the ledger is checked; of
-    files that begin later, all but what needs earlier events.
+    files that begin later, or behind one that is missing, all but what needs earlier events. It says which positions there are.
     """
-    from ledger.archive.segments import segments_of
+    from ledger.archive.segments import ranges_of, segments_of
     from ledger.archive.verifying import verify_segments
 
     verifiers = verifier_keys(keys)
@@ -86,8 +87,18 @@ def audit_verify_archive(
     segments = segments_of(paths)
     with progress_bar("verifying", shown=sys.stderr.isatty()) as progress:
         report = verify_segments(segments, verifiers, kept=kept, progress=progress)
-    click.echo(json.dumps(document(report)) if as_json else sentence(report))
+    ranges = ranges_of(segments)
+    gaps = [(before[1] + 1, after[0] - 1) for before, after in pairwise(ranges)]
+    if as_json:
+        click.echo(json.dumps({**document(report), "ranges": ranges, "gaps": gaps}))
+    else:
+        missing = f"; missing between them: {_listed(gaps)}" if gaps else ""
+        click.echo(f"{sentence(report)}; of positions {_listed(ranges)}{missing}")
     sys.exit(EXIT_CODES[report.status])
+
+
+def _listed(ranges: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{first} to {last}" for first, last in ranges)
 
 
 def _document(archived: Archived) -> dict[str, object]:

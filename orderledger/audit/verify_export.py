@@ -259,7 +259,9 @@ class Verification:
         """Say what is clean, and what of it is signed for; raises Verdict."""
         for size in sorted(self.kept, reverse=True):
             if size > self.head:
-                raise tampered(self.head + 1, f"your checkpoint is of {size} events: the log was shortened")
+                # The export may be older than the checkpoint; what its header says of the log is signed by nobody.
+                words = f"your checkpoint is of {size} events, and the log had {self.head} when it was exported"
+                raise cannot_tell(f"{words}; export the log itself again: if it still has fewer, it was shortened")
             raise cannot_tell(f"position {size}, which your checkpoint goes to, is not in the export; export it, too")
         if not self.keys:
             raise cannot_tell("the export agrees with itself; name the log's verifier key (--key) to see whose it is")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import redis
 import sqlalchemy as sa
 
 from browser import PASSWORD, Browser
 from ledger.audit.replaying import replay
 from ledger.audit.verification import verify
+from ledger.directory import customers
+from ledger.directory.errors import InUse
 from ledger.settings import LedgerSettings, read_settings
+from orderledger import erasure
 from orderledger.erasure import erase_customer
 from orderledger.read_models import diff, rebuild
 from projections.wake import PROJECTIONS
@@ -72,6 +76,7 @@ def test_an_erased_person_is_found_nowhere_and_verify_replay_and_rebuild_are_gre
     till.front.ask("PATCH", f"customers/{till.customer_id}", {"name": NAME, "mobile": MOBILE, "contact": CONTACT})
     user = {"username": LOGIN, "role": "customer", "password": PASSWORD, "name": NAME, "mobile": MOBILE}
     assert till.front.ask("POST", "users", {**user, "customer_id": till.customer_id}).status_code == 201
+    till.front.create("api-keys", name=f"key of {NAME}", role="customer", customer_id=till.customer_id)
     browser = Browser(till.front.app)
     assert browser.log_in(LOGIN).status_code == 201
     assert browser.ask("GET", "me").status_code == 200
@@ -98,4 +103,39 @@ def test_an_erased_person_is_found_nowhere_and_verify_replay_and_rebuild_are_gre
     for name in PROJECTIONS:
         assert rebuild(services.environment, name) == position
         assert not diff(services.environment, name)["differences"]
+    assert found(till) == []
+
+
+def test_an_order_that_comes_while_its_customer_is_being_erased_keeps_its_parameters(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.recharge("50.00")
+    erase = customers.erase
+
+    def erase_too_late(*arguments: Any) -> None:
+        assert till.place(params={"to": PARAMS}).status_code == 201
+        erase(*arguments)
+
+    monkeypatch.setattr(customers, "erase", erase_too_late)
+
+    with pytest.raises(InUse):
+        erase_customer(till.front.services.environment, till.customer_id)
+
+    assert any(PARAMS in each for each in texts_of(till.front.services.engine))
+
+
+def test_a_memo_that_comes_while_its_customer_is_being_erased_is_gone_in_the_end(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = erasure._delete_details
+
+    def delete_and_be_recharged(*arguments: Any) -> None:
+        delete(*arguments)
+        monkeypatch.setattr(erasure, "_delete_details", delete)
+        assert till.recharge("1.00", memo=MEMO).status_code == 201
+
+    monkeypatch.setattr(erasure, "_delete_details", delete_and_be_recharged)
+
+    erase_customer(till.front.services.environment, till.customer_id)
+
     assert found(till) == []

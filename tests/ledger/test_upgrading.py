@@ -98,7 +98,7 @@ def test_one_upgrade_at_a_time(engine: sa.Engine) -> None:
         assert was_interrupted is True
 
 
-@pytest.mark.parametrize("statements", [1, 6, 13, 21])
+@pytest.mark.parametrize("statements", [1, 6, 13, 15, 16, 17, 18, 21])
 def test_an_upgrade_that_was_interrupted_is_run_again(
     statements: int, mariadb: PrivateMariaDB, mariadb_url: str, migrated_mariadb: str
 ) -> None:
@@ -123,6 +123,7 @@ def test_an_upgrade_that_was_interrupted_is_run_again(
     assert mariadb.execute(count.format(name)) == mariadb.execute(count.format(migrated_mariadb))
     roles = "SELECT name, permission FROM roles JOIN role_permissions ON role_id = roles.id ORDER BY 1, 2"
     assert mariadb.execute(roles, name) == mariadb.execute(roles, migrated_mariadb)
+    assert mariadb.execute("SELECT id, position FROM log_head", name) == [(1, 0)]
 
 
 def definition(mariadb: PrivateMariaDB, table: str, database: str | None) -> list[str]:

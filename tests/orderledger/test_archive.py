@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from ledger.append import Ledger
+from ledger.database import open_engine
+from ledger.settings import LedgerSettings
 from orderledger.command_line import group
+from submissions import Desk
 
 Run = Callable[..., Result]
 
@@ -46,6 +51,31 @@ def test_an_auditor_verifies_files_and_checks_a_proof_without_the_database(archi
     assert code == 0, words
     code, words = alone("check", str(tmp_path / "proof"), "--key", key)
     assert code == 0 and "position: 20" in words
+
+
+def test_a_file_that_is_missing_in_the_middle_is_named_with_its_positions(
+    run: Run, archive: Path, tmp_path: Path, sqlite_ledger_url: str
+) -> None:
+    engine = open_engine(sqlite_ledger_url, LedgerSettings())
+    with closing(Ledger(engine, LedgerSettings())) as ledger:
+        for _ in range(16):
+            Desk(ledger, engine).open()
+    engine.dispose()
+    assert run("checkpoint", "--seal").exit_code == 0
+    assert run("archive", str(archive), "--segment", "16").exit_code == 0
+    files = sorted(archive.iterdir())
+    end = 16 * len(files)
+    command = ("verify-archive", str(archive), "--key", str(tmp_path / "key"))
+    _, whole = alone(*command)
+    assert whole.endswith(f"; of positions 1 to {end}\n"), whole
+
+    files[1].unlink()
+
+    code, words = alone(*command)
+    assert code == 0 and words.endswith(f"; of positions 1 to 16, 33 to {end}; missing between them: 17 to 32\n"), words
+    assert "credit limits" in whole and "credit limits" not in words
+    document = json.loads(alone(*command, "--json")[1])
+    assert (document["ranges"], document["gaps"]) == ([[1, 16], [33, end]], [[17, 32]])
 
 
 def test_a_second_run_says_that_nothing_is_new(run: Run, archive: Path) -> None:

@@ -2,8 +2,10 @@
 
 import gzip
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,10 +19,14 @@ from ledger.directory.directory import Directory
 from ledger.directory.errors import InUse
 from ledger.migrate import upgrade
 from ledger.settings import LedgerSettings
+from orderledger import backup as backing_up
 from orderledger.backup import BackupRefused, backup, restore
 from orderledger.erasure import erase_customer
+from servers import PrivateMariaDB
 from submissions import Desk, prove
 
+IDLE_S = 2.5
+"""Longer than a server allows that ends idle transactions after a second."""
 ASKER = Asker(actor="key:test", correlation_id="test")
 
 
@@ -168,3 +174,38 @@ def test_restored_subscriptions_are_no_further_than_the_restored_log(
         position = connection.exec_driver_sql("SELECT position FROM webhook_progress").scalar_one()
     assert position == done["position"] == 2
     engine.dispose()
+
+
+def test_a_long_backup_and_its_restore_outlast_the_servers_limit_of_idle_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_of, lines_of = backing_up._rows_of, backing_up._lines
+
+    def rows_of_a_long_table(connection: sa.Connection, table: sa.Table) -> Iterator[Any]:
+        if table.name == "events":
+            time.sleep(IDLE_S)
+        yield from rows_of(connection, table)
+
+    def lines_of_a_long_file(file: Path) -> Iterator[Any]:
+        for line in lines_of(file):
+            if line.get("table") == "events":
+                time.sleep(IDLE_S)
+            yield line
+
+    monkeypatch.setattr(backing_up, "_rows_of", rows_of_a_long_table)
+    monkeypatch.setattr(backing_up, "_lines", lines_of_a_long_file)
+    with PrivateMariaDB(options={"idle-transaction-timeout": "1"}) as server:
+        url, other = server.create_database("ledger"), server.create_database("other")
+        upgrade(url)
+        upgrade(other)
+        engine = open_engine(url, LedgerSettings())
+        desk = Desk(Ledger(engine, LedgerSettings()), engine)
+        customer_id = customer(desk, "x")
+        desk.ledger.close()
+        engine.dispose()
+
+        done = backup(of(url), tmp_path / "copy")
+        restored = restore(of(other), tmp_path / "copy")
+
+        assert restored["rows"] == done["rows"]
+        assert server.execute("SELECT id FROM customers", "other") == [(customer_id,)]

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+import structlog
 
+from ledger import schema
 from ledger.append import Ledger
 from ledger.audit.findings import Report
 from ledger.audit.recording import Verification, latest_verification, record
+from ledger.clock import now_us
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
+from orderledger.surroundings import complete
 from orderledger.verifying import Verifier
 from submissions import Desk
 
 WAIT_S = 60.0
+DAY_US = 86_400_000_000
+CLEAN = Report(status="clean", events=1, first_bad_position=None, finding=None, checked=(), seconds=0.2)
+TAMPERED = Report(status="tampered", events=1, first_bad_position=1, finding="forged", checked=(), seconds=0.2)
 
 
 @pytest.fixture
@@ -63,8 +73,7 @@ def test_a_log_is_verified_once_it_has_events_and_again_when_the_interval_is_ove
 
 def test_a_log_that_was_verified_lately_is_left_alone(desk: Desk, ledger_url: str) -> None:
     desk.open()
-    report = Report(status="clean", events=1, first_bad_position=None, finding=None, checked=(), seconds=0.2)
-    record(desk.engine, report)
+    record(desk.engine, CLEAN)
     before = recorded(desk)
 
     for interval_s in ("3600", "0"):
@@ -103,3 +112,67 @@ def test_a_verification_that_ends_without_an_outcome_is_not_begun_again_at_once(
 
     assert verifier._process is None
     assert recorded(desk) is None
+
+
+def test_a_log_whose_url_is_in_a_file_is_verified_too(
+    desk: Desk, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "database-url").write_text(ledger_url + "\n")
+    monkeypatch.setenv("ORDERLEDGER_DATABASE_URL_FILE", str(tmp_path / "database-url"))
+    monkeypatch.setenv("ORDERLEDGER_DATA", str(tmp_path / "data"))
+    desk.open()
+    verifier = Verifier(complete(os.environ), desk.engine)
+
+    found = verified_by(verifier, desk)
+    verifier.close()
+
+    assert (found.status, found.events) == ("clean", 1)
+
+
+def test_why_a_log_was_not_verified_is_told(desk: Desk) -> None:
+    desk.open()
+    verifier = Verifier({"ORDERLEDGER_DATABASE_URL": "sqlite:////nowhere/at/all"}, desk.engine)
+    verifier.look()
+    process = verifier._process
+    assert process is not None and process.wait(WAIT_S) == 2
+
+    with structlog.testing.capture_logs() as said:
+        verifier.look()
+
+    assert [(each["event"], each["exit_code"]) for each in said] == [("log-not-verified", 2)]
+    assert "not recorded" in said[0]["problem"] and "\n" not in said[0]["problem"]
+
+
+def recorded_ahead(desk: Desk, report: Report) -> int:
+    """Record what an audit came to as on a machine whose clock is a day ahead; return the time."""
+    record(desk.engine, report)
+    with desk.engine.execution_options(write=True).begin() as connection:
+        row = connection.execute(sa.select(schema.verifications)).mappings().one()
+        ahead_us: int = row["finished_at_us"] + DAY_US
+        connection.execute(sa.insert(schema.verifications).values({**row, "finished_at_us": ahead_us}))
+    return ahead_us
+
+
+def test_what_was_recorded_while_a_clock_was_ahead_does_not_hide_what_comes_later(desk: Desk) -> None:
+    ahead_us = recorded_ahead(desk, TAMPERED)
+
+    record(desk.engine, CLEAN)
+
+    found = recorded(desk)
+    assert found is not None
+    assert (found.status, found.finished_at_us) == ("clean", ahead_us + 1)
+
+
+def test_a_log_is_verified_once_when_the_last_time_was_while_a_clock_was_ahead(desk: Desk, ledger_url: str) -> None:
+    desk.open()
+    ahead_us = recorded_ahead(desk, TAMPERED)
+    environment = {"ORDERLEDGER_DATABASE_URL": ledger_url, "ORDERLEDGER_VERIFY_INTERVAL_S": "3600"}
+    verifier = Verifier(environment, desk.engine)
+
+    found = verified_by(verifier, desk, after_us=ahead_us)
+    process = verifier._process
+    assert process is not None and process.wait(WAIT_S) == 0
+    verifier.look()
+
+    assert found.status == "clean" and found.finished_at_us > now_us()
+    assert verifier._process is None, "another one would not say more"

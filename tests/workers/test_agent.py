@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from agent_office import FAST, Office
 from executor_stub import Call, ExecutorStub, Reply
-from ledger import log
+from ledger import log, schema
 from ledger.commands import CompleteOrder
 from ledger.errors import OrderNotCancellable, StaleAttempt
 from submissions import prove
@@ -235,6 +236,27 @@ def test_a_product_that_is_gone_parks_its_orders(office: Office) -> None:
     (order,) = office.work(order_id)
 
     assert (order.status, order.code) == ("needs_review", "executor-unavailable")
+    assert office.events(order_id) == ["order.placed", "order.parked"]
+
+
+ALTERATIONS = [
+    sa.update(schema.details).values(details=b'{"params":{"to":["+8613900000000"]}}'),
+    sa.delete(schema.details),
+]
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS, ids=["altered", "gone"])
+def test_an_order_whose_params_are_not_those_it_was_placed_with_is_parked_and_given_to_nobody(
+    office: Office, alteration: sa.Executable
+) -> None:
+    order_id = office.place(details={"params": {"to": ["+8613800000000"]}})
+    with office.desk.engine.execution_options(write=True).begin() as connection:
+        connection.execute(alteration)
+
+    (order,) = office.work(order_id)
+
+    assert (order.status, order.code) == ("needs_review", "params-altered")
+    assert office.stub.calls == []
     assert office.events(order_id) == ["order.placed", "order.parked"]
 
 

@@ -91,7 +91,10 @@ def test_each_file_is_verified_alone_and_any_of_them_together(sqlite_books: Book
         report = verified(sqlite_books, file)
         assert (report.status, report.events) == (CLEAN, SEGMENT), report
         assert ("credit limits" in report.checked) == (file == files[0])
-    assert verified(sqlite_books, *files[2:4], files[0]).events == 3 * SEGMENT
+    with_a_gap = verified(sqlite_books, *files[2:4], files[0])
+    assert (with_a_gap.status, with_a_gap.events) == (CLEAN, 3 * SEGMENT)
+    assert "balances" in with_a_gap.checked
+    assert not {"credit limits", "order transitions", "holds"} & set(with_a_gap.checked)
     assert verified(sqlite_books, files[4], *files[1:3]).status == CLEAN
 
 
@@ -238,6 +241,9 @@ def test_a_checkpoint_that_was_kept_is_compared(sqlite_books: Books) -> None:
         sqlite_books, folder, kept=[Kept(Checkpoint(origin=NAME, size=good.size, root=bytes(32)), "mine")]
     )
     assert report.status == TAMPERED and report.finding is not None and "mine" in report.finding
+    wrong = Kept(Checkpoint(origin=NAME, size=good.size, root=bytes(32)), "another's")
+    for several in ([Kept(good, "mine"), wrong], [wrong, Kept(good, "mine")]):
+        assert verified(sqlite_books, folder, kept=several).status == TAMPERED
     beyond = Kept(Checkpoint(origin=NAME, size=10_000, root=bytes(32)), "mine")
     assert verified(sqlite_books, folder, kept=[beyond]).status == CANNOT_TELL
 

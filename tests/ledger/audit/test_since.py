@@ -175,6 +175,18 @@ def test_tables_that_do_not_have_what_the_newer_events_left_are_found(later: Lat
     assert later.verify().status == "tampered"
 
 
+def test_a_text_that_was_altered_after_the_checkpoint_is_found(later: Later, desk: Desk) -> None:
+    early = later.root.query("SELECT MIN(position) FROM details")[0][0]
+    late = desk.recharge(later.account, 1, details={"memo": "late"}).position
+    assert early < later.size < late and later.verify().status == "clean"
+
+    for position, found in ((early, ("clean", None)), (late, ("tampered", late))):
+        later.root.run(sa.update(schema.details).where(schema.details.c.position == position).values(details=b"{}"))
+
+        report = later.verify()
+        assert (report.status, report.first_bad_position) == found, report.finding
+
+
 def test_a_log_that_is_another_one_before_the_checkpoint_is_found(later: Later) -> None:
     other = Kept(Checkpoint(origin="ledger.test/v1/log", size=later.size, root=bytes(32)), "the checkpoint in kept")
 

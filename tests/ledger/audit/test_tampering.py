@@ -9,7 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import schema
+from ledger.audit import write_side
 from root import EVENTS, Root
+from submissions import Desk
 
 FORGED: dict[str, Any] = {
     "event_id": b"0123456789abcdef",
@@ -309,6 +311,49 @@ def test_rows_without_an_event_are_found(root: Root) -> None:
     report = root.verify()
 
     assert report.first_bad_position == 2 and "ord_forged" in str(report.finding)
+
+
+ALTERED = [{"details": b'{"memo":"forged"}'}, {"salt": b"0123456789abcdef"}, {"details": b""}]
+
+
+@pytest.mark.parametrize("altered", ALTERED, ids=["text", "salt", "emptied"])
+def test_a_text_that_is_not_what_its_event_has_the_hash_of_is_found(root: Root, altered: dict[str, bytes]) -> None:
+    position = root.query("SELECT position FROM details")[0][0]
+
+    root.run(sa.update(schema.details).where(schema.details.c.position == position).values(altered))
+
+    for processes in PROCESSES:
+        report = root.verify(processes)
+        assert (report.status, report.first_bad_position) == ("tampered", position), report.finding
+        assert "the table details" in str(report.finding)
+
+
+def test_of_many_texts_the_first_altered_one_is_found(root: Root, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_side, "PAGE_ROWS", 2)
+    account_id = desk.open()
+    positions = [desk.recharge(account_id, 1, details={"memo": f"no. {number}"}).position for number in range(9)]
+    assert root.verify().status == "clean"
+
+    for position in (positions[8], positions[6], positions[3]):
+        root.run(sa.update(schema.details).where(schema.details.c.position == position).values(details=b"{}"))
+
+        assert root.verify().first_bad_position == position
+
+
+def test_a_text_beside_an_event_that_has_none_or_beside_no_event_is_found(root: Root) -> None:
+    end = root.query("SELECT position FROM log_head")[0][0]
+    for position in (end + 1, root.position_of("deduction.posted"), 0):
+        root.run(sa.insert(schema.details).values(position=position, salt=bytes(16), details=b"{}"))
+
+        report = root.verify()
+
+        assert (report.status, report.first_bad_position) == ("tampered", max(1, position)), report.finding
+
+
+def test_a_text_that_is_gone_is_no_finding_since_an_erasure_may_be_under_way(root: Root) -> None:
+    root.run("DELETE FROM details")
+
+    assert root.verify().status == "clean"
 
 
 def _copy(root: Root, source: int, **values: Any) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.append import Ledger
-from ledger.audit import leaves, order_books, workers, write_side
+from ledger.audit import leaves, order_books, verification, workers, write_side
 from ledger.audit.order_books import _factors
 from ledger.audit.range_books import RangeResult
 from ledger.audit.verification import verify
@@ -34,6 +34,7 @@ from plain_audit import first_bad_position
 from processes import are_gone, children_of
 from proxy import proxied
 from root import Root, live
+from servers import PrivateMariaDB
 from submissions import Desk
 
 TAMPERINGS = 60
@@ -282,3 +283,23 @@ def _tampering(root: Root, position: int, chance: random.Random) -> dict[str, An
             return {"type": other["type"], "data": other["data"]}
         case _:
             return {"account_id": other["account_id"], "version": row["version"] + 1_000}
+
+
+def test_a_long_audit_outlasts_the_servers_limit_of_idle_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scan_for_long(*arguments: Any, **more: Any) -> RangeResult:
+        time.sleep(2.5)
+        return workers.scan_here(*arguments, **more)
+
+    monkeypatch.setattr(verification, "scan_here", scan_for_long)
+    with PrivateMariaDB(options={"idle-transaction-timeout": "1"}) as server:
+        url = server.create_database("ledger")
+        upgrade(url)
+        engine = open_engine(url, LedgerSettings())
+        desk = Desk(Ledger(engine, LedgerSettings()), engine)
+        desk.open(recharged_minor=100)
+        desk.ledger.close()
+        engine.dispose()
+
+        report = verify(LedgerSettings(database_url=url), processes=1)
+
+    assert (report.status, report.finding, report.events) == ("clean", None, 2)

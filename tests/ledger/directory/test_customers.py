@@ -253,6 +253,31 @@ def test_erasing_a_customer_leaves_nothing_of_the_person_and_ends_its_keys(offic
         customers.erase(office.directory, office.ledger, "cus_9", ASKER)
 
 
+@pytest.mark.parametrize(
+    "entered", [{"mobile": "+8613800000001"}, {"contact": "wang@example.com"}, {"status": "active"}]
+)
+def test_what_was_entered_after_an_erasure_is_gone_after_the_next(office, entered) -> None:  # type: ignore[no-untyped-def]
+    customer_id = office.customer("王芳")["id"]
+    customers.erase(office.directory, office.ledger, customer_id, ASKER)
+    office.change(customer_id, **entered)
+
+    customers.erase(office.directory, office.ledger, customer_id, ASKER)
+
+    shown = customers.read(office.directory, customer_id)
+    assert (shown["name"], shown["mobile"], shown["contact"], shown["status"]) == ("", None, None, "deactivated")
+    assert office.ledger.accounts([customer_id])[customer_id].status == "suspended"
+
+
+def test_the_keys_of_an_erased_customer_have_no_name_that_somebody_gave_them(office) -> None:  # type: ignore[no-untyped-def]
+    customer_id = office.customer("王芳")["id"]
+    contents = [{"name": "王芳's key", "role": "customer", "customer_id": customer_id}] * 2
+    keys = [key["id"] for key, _ in access.create_api_keys(office.directory, contents)]
+
+    customers.erase(office.directory, office.ledger, customer_id, ASKER)
+
+    assert [access.read(office.directory, key_id)["name"] for key_id in keys] == keys
+
+
 def test_the_migrations_make_what_the_models_say(office) -> None:  # type: ignore[no-untyped-def]
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext

@@ -177,7 +177,9 @@ def upgrade() -> None:
     connection = op.get_bind()
     # All of it, whatever is there: an upgrade that was interrupted between a table and its indexes is run again.
     metadata.create_all(connection, checkfirst=connection.dialect.name == "sqlite")
-    connection.execute(sa.insert(log_head).values(id=1, position=0, recorded_at_us=0))
+    # The triggers below commit it on MariaDB and MySQL: an interrupted upgrade may have got that far.
+    if connection.execute(sa.select(log_head.c.id)).first() is None:
+        connection.execute(sa.insert(log_head).values(id=1, position=0, recorded_at_us=0))
     for table in IMMUTABLE:
         for verb in ("UPDATE", "DELETE"):
             connection.exec_driver_sql(_trigger(connection.dialect.name, table, verb))
