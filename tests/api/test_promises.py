@@ -235,7 +235,9 @@ def test_without_redis_commands_and_balances_go_on_and_searches_say_to_come_back
     assert (ready.status_code, ready.json["status"]) == (200, "degraded")
 
 
-def test_while_redis_is_filled_again_balances_come_from_the_log_and_searches_say_to_come_back(sqlite_till: Till) -> None:
+def test_while_redis_is_filled_again_balances_come_from_the_log_and_searches_say_to_come_back(
+    sqlite_till: Till,
+) -> None:
     till, services = sqlite_till, sqlite_till.front.services
     for _ in range(15):
         till.recharge("10.00")
