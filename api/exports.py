@@ -64,7 +64,7 @@ def export_orders(call: Call) -> Answer:
     services: Services = call.services
     position = reflected(call, order_projection.NAME)
     names = services.names.now()
-    rows = _rows(services, filters_of(call, names), call.query["sort"], names)
+    rows = _rows(services, filters_of(call, names), call.query["sort"], names, position)
     chosen = call.query["format"]
     headers = {"Content-Disposition": f'attachment; filename="orders.{chosen}"'}
     if chosen == "csv":
@@ -76,10 +76,16 @@ def export_orders(call: Call) -> Answer:
     return answer._replace(headers={**answer.headers, **headers})
 
 
-def _rows(services: Services, filters: OrderFilters, sort: Any, names: Names) -> Iterator[dict[str, Any]]:
+def _rows(
+    services: Services, filters: OrderFilters, sort: Any, names: Names, position: int
+) -> Iterator[dict[str, Any]]:
+    """Yield all that is found at `position` or later. Raises ReadUnavailable, also when Redis goes back meanwhile."""
     after = None
     while True:
         page = order_search.search(services.redis, filters, sort=sort, limit=order_search.LIMIT_MAX, after=after)
+        if page.position < position:
+            raise ReadUnavailable(reason="the read model went back to an earlier position")
+        position = page.position
         yield from (order_row(each, names) for each in page.orders)
         after = page.next
         if after is None:

@@ -188,10 +188,14 @@ def _positions(call: Call, start: str, end: str) -> tuple[int | None, int | None
 
 
 def _amount(call: Call, name: str) -> int | None:
+    """Return the amount as the one account counts that is searched, else as the default currency does."""
     if name not in call.query:
         return None
+    own = call.asker.customer_id
+    account_id = call.query.get("customer_id") if own is None else own
+    unit = call.services.default_currency if account_id is None else call.services.currency_of(account_id)
     try:
-        return parse_amount(call.query[name], call.services.default_currency, zero=True)
+        return parse_amount(call.query[name], unit, zero=True)
     except BadMoney as error:
         raise InvalidFields(errors=[FieldError(parameter=name, detail=error.problem)]) from None
 
@@ -205,12 +209,21 @@ def _words(call: Call, names: Names, text: str) -> list[FreeText]:
         FreeText(
             order_ids=[word] if is_token(word) else [],
             customer_ids=names.matching(word),
-            products=products.skus_matching(call.services.directory, word, limit=PRODUCTS_OF_TEXT_MAX),
+            products=_skus(call, word),
             # A reference may have spaces in it: then the text as a whole is its beginning.
             reference_prefixes=list(dict.fromkeys((word, text.strip()))),
         )
         for word in words
     ]
+
+
+def _skus(call: Call, word: str) -> list[str]:
+    """Return the skus of the products that a word may mean. Raises InvalidFields: of too many, some would be left out."""
+    found = products.skus_matching(call.services.directory, word, limit=PRODUCTS_OF_TEXT_MAX + 1)
+    if len(found) > PRODUCTS_OF_TEXT_MAX:
+        wrong = FieldError(parameter="q", detail=f"too many products match, more than {PRODUCTS_OF_TEXT_MAX}")
+        raise InvalidFields(errors=[wrong])
+    return found
 
 
 def _meaning(names: Names, text: str) -> _Meaning:

@@ -15,7 +15,7 @@ import redis
 
 from ledger.errors import ReadUnavailable
 from projections import keys, transaction_layout
-from projections.generations import checkpoint_of
+from projections.generations import CHECKPOINT_FIELDS, checkpoint_of
 from projections.redis_clients import reading
 from projections.steps import Step
 from projections.transaction_documents import CAPTURING, TYPES_BY_CODE
@@ -99,7 +99,7 @@ def read_activity(client: redis.Redis, *, since_us: int, before_us: Sequence[int
         for _ in range(SWITCHES_MAX):
             live = live_or_unavailable(client, NAME)
             pipeline = client.pipeline(transaction=True)
-            pipeline.hmget(keys.checkpoint(NAME, live.generation), ["position", "leaf", "at_us"])
+            pipeline.hmget(keys.checkpoint(NAME, live.generation), CHECKPOINT_FIELDS)
             pipeline.hgetall(live.prefix + transaction_layout.MONEY)
             for day in moved_days:
                 pipeline.hgetall(live.prefix + transaction_layout.moved(day))
@@ -108,6 +108,8 @@ def read_activity(client: redis.Redis, *, since_us: int, before_us: Sequence[int
             values, now, *rest = pipeline.execute()
             checkpoint = checkpoint_of(values)
             if checkpoint is not None:
+                if checkpoint.is_building:
+                    raise ReadUnavailable(reason="the read model is being built")
                 moved = _changes(moved_days, rest[: len(moved_days)])
                 since = _changes(happened_days, rest[len(moved_days) :])
                 return Activity(

@@ -14,7 +14,7 @@ from ledger.errors import CorruptLog, ReadUnavailable
 from ledger.events import EVENT_CLASSES, AccountOpened, AccountReactivated, AccountSuspended
 from ledger.log import Excerpt
 from projections import generations, keys
-from projections.generations import checkpoint_of
+from projections.generations import CHECKPOINT_FIELDS, checkpoint_of
 from projections.redis_clients import reading
 from projections.steps import Reader, Step, Unappliable
 
@@ -96,12 +96,12 @@ def read_balances(client: redis.Redis, account_ids: Sequence[str]) -> tuple[int,
         if live is None:
             raise ReadUnavailable(reason="the read model is being built")
         pipeline = client.pipeline(transaction=True)
-        pipeline.hmget(keys.checkpoint(NAME, live.generation), ["position", "leaf", "at_us"])
+        pipeline.hmget(keys.checkpoint(NAME, live.generation), CHECKPOINT_FIELDS)
         if account_ids:
             pipeline.hmget(live.prefix + keys.ACCOUNTS, list(account_ids))
         answers = pipeline.execute()
     checkpoint = checkpoint_of(cast("list[bytes | None]", answers[0]))
-    if checkpoint is None:
+    if checkpoint is None or checkpoint.is_building:
         raise ReadUnavailable(reason="the read model is being built")
     found = {}
     for account_id, text in zip(account_ids, answers[1] if account_ids else [], strict=True):

@@ -17,7 +17,7 @@ from ledger import log
 from ledger.errors import ReadUnavailable
 from projections import keys
 from projections.catalogue import fold_of
-from projections.generations import Generation, checkpoint_of
+from projections.generations import CHECKPOINT_FIELDS, Generation, checkpoint_of
 from projections.memory import MemoryModel
 from projections.redis_clients import reading
 from projections.walk import live_or_unavailable
@@ -145,7 +145,7 @@ def _compare_set(live: Generation, reference: _Reference, key: str) -> Iterator[
 def _read(live: Generation, reference: _Reference, command: Any) -> Any:
     """Return what a command reads, and have the reference at the position of that moment."""
     pipeline = live.client.pipeline(transaction=True)
-    pipeline.hmget(keys.checkpoint(live.name, live.generation), ["position", "leaf", "at_us"])
+    pipeline.hmget(keys.checkpoint(live.name, live.generation), CHECKPOINT_FIELDS)
     command(pipeline)
     values, found = pipeline.execute()
     checkpoint = checkpoint_of(values)

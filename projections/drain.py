@@ -96,7 +96,8 @@ def drain_once(
     """
     seen = generations.look(client, name)
     if seen is None:
-        generations.start(client, name)
+        with engine.connect() as connection:
+            _start(connection, client, name)
         seen = generations.look(client, name)
     if seen is None:
         # Redis lost the new one at once.
@@ -104,7 +105,8 @@ def drain_once(
     live, checkpoint, is_stopped = seen
     if checkpoint is None:
         # Only the data went, by someone's hand: what is left has no known position.
-        generations.start(client, name, instead_of=live.generation)
+        with engine.connect() as connection:
+            _start(connection, client, name, instead_of=live.generation)
         return 1
     if is_stopped:
         return None
@@ -115,13 +117,15 @@ def drain_once(
             if not events or events[0].position != checkpoint.position or events[0].leaf != checkpoint.leaf:
                 if _is_another_log(connection, checkpoint):
                     _log.warning("read-model-of-another-log", projection=name, position=checkpoint.position)
-                    generations.start(client, name, instead_of=live.generation)
+                    _start(connection, client, name, instead_of=live.generation)
                     return 1
                 return _stopped(live, checkpoint, checkpoint.position, "the log has no such event any more")
             events = events[1:]
     events = events[:batch_events]
     try:
         if not events:
+            if checkpoint.is_building:
+                live.finish(at=checkpoint)
             return 0
         with tracing.span("projection.batch", projection=name, position=events[-1].position, events=len(events)):
             return apply_batch(live, checkpoint, events, recent)
@@ -131,6 +135,11 @@ def drain_once(
         return _stopped(live, checkpoint, checkpoint.position + 1, "the read model is damaged; rebuild it")
     except Unappliable as stop:
         return _stopped(live, checkpoint, stop.position, stop.reason)
+
+
+def _start(connection: sa.Connection, client: redis.Redis, name: str, *, instead_of: str = "") -> None:
+    """Begin a generation that is not read before it has what the log has now."""
+    generations.start(client, name, instead_of=instead_of, building_to=log.head(connection).position)
 
 
 def _stopped(live: Generation, checkpoint: Checkpoint, position: int, reason: str) -> int | None:

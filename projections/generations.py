@@ -1,14 +1,15 @@
 """Generations of a read model: each is filled from position 1 on, one at a time is live.
 
 Data and checkpoint of a generation change together or not at all. When Redis loses everything, the pointer to the
-live generation goes too, and the next drain starts another one from the beginning of the log.
+live generation goes too, and the next drain starts another one from the beginning of the log. That one is not read before
+it has what was in the log by then.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -27,15 +28,26 @@ SCRIPTS_MAX = 32
 """Scripts whose digest is remembered for a client."""
 DELETE_KEYS_MAX = 500
 """Keys deleted in one go, so that no other client waits long."""
+CHECKPOINT_FIELDS = ["position", "leaf", "at_us", "building_to"]
+"""What is stored of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """How far a generation is: the last position applied, that event's leaf hash and time."""
+    """How far a generation is: the last position applied, that event's leaf hash and time.
+
+    `building_to` is the head of the log when the generation was begun, 0 once it is known to have that.
+    """
 
     position: int
     leaf: str
     at_us: int
+    building_to: int = field(default=0, compare=False)
+
+    @property
+    def is_building(self) -> bool:
+        """Whether it lacks what was in the log when it was begun: nothing may be read of it then."""
+        return self.position < self.building_to
 
 
 @cache
@@ -68,7 +80,7 @@ class Generation:
         """Return how far it is; None when it is gone."""
         values = cast(
             "list[bytes | None]",
-            self.client.hmget(keys.checkpoint(self.name, self.generation), ["position", "leaf", "at_us"]),
+            self.client.hmget(keys.checkpoint(self.name, self.generation), CHECKPOINT_FIELDS),
         )
         return checkpoint_of(values)
 
@@ -118,6 +130,13 @@ class Generation:
             STOPPED.labels(self.name).inc()
         return bool(done)
 
+    def finish(self, *, at: Checkpoint) -> None:
+        """Let it be read, as it has all there is in the log; nothing when someone moved the checkpoint.
+
+        The log may have become shorter while it was being built.
+        """
+        run_script(self.client, "built", [keys.checkpoint(self.name, self.generation)], [at.position])
+
     def stopped(self) -> tuple[int, str] | None:
         """Return position and reason when it is stopped."""
         values = cast(
@@ -132,10 +151,13 @@ class Generation:
 
 
 def checkpoint_of(values: Sequence[bytes | None]) -> Checkpoint | None:
-    """Build a checkpoint from position, leaf and time as stored; None when there is none."""
-    if values[0] is None:
+    """Build a checkpoint from its fields as stored; None when there is none."""
+    position, leaf, at_us, building_to = values
+    if position is None:
         return None
-    return Checkpoint(position=int(values[0]), leaf=(values[1] or b"").decode(), at_us=int(values[2] or 0))
+    return Checkpoint(
+        position=int(position), leaf=(leaf or b"").decode(), at_us=int(at_us or 0), building_to=int(building_to or 0)
+    )
 
 
 def live(client: redis.Redis, name: str) -> Generation | None:
@@ -153,14 +175,17 @@ def look(client: redis.Redis, name: str) -> tuple[Generation, Checkpoint | None,
     return Generation(client, name, generation.decode()), checkpoint_of(values), bool(is_stopped)
 
 
-def start(client: redis.Redis, name: str, *, instead_of: str = "") -> Generation:
-    """Return the live generation, an empty new one when there is none, or when it is `instead_of`."""
+def start(client: redis.Redis, name: str, *, instead_of: str = "", building_to: int = 0) -> Generation:
+    """Return the live generation, an empty new one when there is none, or when it is `instead_of`.
+
+    The new one is not read before it has reached `building_to`.
+    """
     new = new_generation()
     found = run_script(
         client,
         "start",
         [keys.pointer(name), keys.generations(name), keys.checkpoint(name, new)],
-        [new, instead_of],
+        [new, instead_of, building_to],
     )
     return Generation(client, name, found.decode())
 

@@ -40,7 +40,7 @@ def data(name: str, generation: str) -> str:
 
 
 def checkpoint(name: str, generation: str) -> str:
-    """The hash of the last position applied, that event's leaf hash (hexadecimal) and its time."""
+    """The hash of the last position applied, that event's leaf hash (hexadecimal), its time, and `building_to`."""
     return data(name, generation) + "checkpoint"
 
 

@@ -3,8 +3,9 @@
 local generation = redis.call('GET', ARGV[1])
 if not generation then return { '', 'unbuilt' } end
 local prefix = ARGV[2] .. generation .. ':'
-local position = redis.call('HGET', prefix .. 'checkpoint', 'position')
+local position, building_to = unpack(redis.call('HMGET', prefix .. 'checkpoint', 'position', 'building_to'))
 if not position then return { '', 'gone' } end
+if building_to and tonumber(position) < tonumber(building_to) then return { '', 'unbuilt' } end
 local counts, found = {}, { position }
 for i = 3, #ARGV do
   local counter = redis.call('HGETALL', prefix .. ARGV[i])

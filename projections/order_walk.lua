@@ -11,8 +11,9 @@ local request = cjson.decode(ARGV[1])
 local generation = redis.call('GET', request.pointer)
 if not generation then return { '', 'unbuilt' } end
 local prefix = request.data .. generation .. ':'
-local position = redis.call('HGET', prefix .. 'checkpoint', 'position')
+local position, building_to = unpack(redis.call('HMGET', prefix .. 'checkpoint', 'position', 'building_to'))
 if not position then return { '', 'gone' } end
+if building_to and tonumber(position) < tonumber(building_to) then return { '', 'unbuilt' } end
 local order_count = tonumber(redis.call('HGET', prefix .. 'o', 'count') or '0')
 local low = math.max(1, request.low or 1)
 local high = math.min(order_count, request.high or math.huge)

@@ -66,7 +66,7 @@ class _Looked:
 
 
 class Gone(Exception):
-    """The generation is gone; another one is live by now."""
+    """The generation is gone, or Redis went back to an earlier state of it: look anew."""
 
 
 class OrderWalk:
@@ -230,7 +230,8 @@ class OrderWalk:
         pipeline.hget(keys.checkpoint(NAME, self._live.generation), "position")
         pipeline.mget([self._live.prefix + each for each in parts])
         position, strings = pipeline.execute()
-        if position is None:
+        if position is None or int(position) < self.position:
+            # Redis went back: what was full at the first look may not be so any more.
             raise Gone
         return cast("list[bytes | None]", strings)
 

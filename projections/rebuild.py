@@ -22,6 +22,9 @@ from projections.recent import Recent
 
 BUILDER_S = 120
 """How long a generation may go without progress before it counts as abandoned."""
+FILLS_MAX = 10
+"""How often a new generation catches up with a live one that went on meanwhile. Then it takes its place all the same: the
+live one may be of another log."""
 BEGINNING = Checkpoint(position=0, leaf="", at_us=0)
 
 _log = structlog.get_logger(__name__)
@@ -43,15 +46,8 @@ def rebuild(engine: sa.Engine, client: redis.Redis, name: str, *, batch_events: 
     _mark(new)
     client.sadd(keys.generations(name), new.generation)
     client.hset(keys.checkpoint(name, new.generation), mapping={"position": "0", "leaf": "", "at_us": "0"})
-    position = _fill(engine, new, batch_events)
-    old = "" if replaced is None else replaced.generation
-    switched = generations.run_script(
-        client,
-        "switch",
-        [keys.pointer(name), keys.checkpoint(name, new.generation)],
-        [new.generation, old],
-    )
-    if not switched:
+    position = _fill_and_switch(engine, new, "" if replaced is None else replaced.generation, batch_events)
+    if position is None:
         generations.drop(client, name, new.generation)
         raise RebuildLost(f"{name} was replaced by someone else, or Redis lost the new one")
     client.delete(keys.builder(name, new.generation))
@@ -84,9 +80,25 @@ def drop_abandoned(client: redis.Redis, name: str) -> int:
     return dropped
 
 
-def _fill(engine: sa.Engine, new: Generation, batch_events: int) -> int:
-    """Apply the log from its beginning to its end; what is appended after that, the drain applies."""
-    checkpoint, recent = BEGINNING, Recent()
+def _fill_and_switch(engine: sa.Engine, new: Generation, old: str, batch_events: int) -> int | None:
+    """Make it live in place of `old`, no reader being taken back; return its position, None when `old` is not live now."""
+    checkpoint = BEGINNING
+    for fills_left in reversed(range(FILLS_MAX)):
+        checkpoint = _fill(engine, new, checkpoint, batch_events)
+        switched = generations.run_script(
+            new.client,
+            "switch",
+            [keys.pointer(new.name), *(keys.checkpoint(new.name, each) for each in (new.generation, old))],
+            [new.generation, old, int(fills_left == 0)],
+        )
+        if switched >= 0:
+            break
+    return checkpoint.position if switched == 1 else None
+
+
+def _fill(engine: sa.Engine, new: Generation, checkpoint: Checkpoint, batch_events: int) -> Checkpoint:
+    """Apply the log from the checkpoint to its end; what is appended after that, the drain applies."""
+    recent = Recent()
     while True:
         batches = batches_after(engine, checkpoint.position, batch_events)
         catch_up(new, checkpoint, batches, recent, applied=lambda: _mark(new))
@@ -98,7 +110,7 @@ def _fill(engine: sa.Engine, new: Generation, batch_events: int) -> int:
             events = log.excerpts_after(connection, checkpoint.position, batch_events)
         # Nothing is left but what was appended meanwhile, or what cannot be applied: that is told here.
         if apply_batch(new, checkpoint, events, recent) == 0:
-            return checkpoint.position
+            return checkpoint
         _mark(new)
 
 

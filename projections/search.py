@@ -117,7 +117,7 @@ def _by_number(
     check = check_of(filters)
     numbers = _numbers(walk, descending=descending)
     found: list[OrderDocument] = []
-    seen, chunk = 0, limit + 1
+    seen, chunk, all_named = 0, limit + 1, False
     following: str | None = after
     while len(found) <= limit and seen < CANDIDATES_MAX:
         some = list(islice(numbers, chunk))
@@ -127,8 +127,10 @@ def _by_number(
             break
         following, seen = str(some[-1]), seen + chunk
         chunk = _next_chunk(limit + 1 - len(found), len(found), seen)
-        if walk.is_open and len(found) * FEW_SHARE < seen:
+        if walk.is_open and not all_named and len(found) <= limit and len(found) * FEW_SHARE < seen:
+            # Once: what has far too many stays open.
             walk.name_all()
+            all_named = True
             numbers = _numbers_after(walk, some[-1], descending=descending)
     if len(found) > limit:
         following = str(found[limit - 1].number)

@@ -2,14 +2,16 @@
 -- and returns those that meet the filter. Ends when it has enough, when nothing is left, or when it has looked at so many
 -- that other clients have waited long enough.
 -- ARGV[1]: the request as JSON (projections/walk.py). Returns: position reflected ('' when the generation is gone), 1
--- when nothing is left, position of the last candidate, then documents and the positions of their reversals in turn.
+-- when nothing is left, position of the last candidate ('unbuilt' with the first '': it is not to be read yet), then
+-- documents and the positions of their reversals in turn.
 local DOCUMENTS_PER_BLOCK = 64
 local REVERSALS_PER_BLOCK = 4096
 
 local request = cjson.decode(ARGV[1])
 local prefix, down, filter = request.prefix, request.descending, request.filter
-local checkpoint = redis.call('HGET', request.checkpoint, 'position')
+local checkpoint, building_to = unpack(redis.call('HMGET', request.checkpoint, 'position', 'building_to'))
 if not checkpoint then return {'', 1, ''} end
+if building_to and tonumber(checkpoint) < tonumber(building_to) then return {'', 1, 'unbuilt'} end
 local count = tonumber(redis.call('HGET', prefix .. 'o', 'count') or '0')
 
 -- Documents beside each other are read together.

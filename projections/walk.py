@@ -64,6 +64,8 @@ def _run(live: Generation, request: dict[str, Any], limit: int) -> Found | None:
         texts = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
         position, is_exhausted, last, *flat = run_script(live.client, "walk", [], [texts])
         if position == b"":
+            if last == b"unbuilt":
+                raise ReadUnavailable(reason="the read model is being built")
             return None
         # The position of the first step: what is older cannot be missing.
         found.position = found.position or int(position)

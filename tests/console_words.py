@@ -28,7 +28,7 @@ SAYING = (
     "api/orders.py", "api/safe_settings.py", "api/schemas.py", "api/searches.py", "api/summary.py", "api/what_if.py",
     "api/sms/codes.py", "ledger/directory", "ledger/executor_settings.py", "ledger/money.py",
     "ledger/pricing.py", "ledger/reading.py", "ledger/safety", "ledger/webhooks", "projections/redis_clients.py",
-    "projections/safety.py",
+    "projections/safety.py", "projections/walk.py",
 )  # fmt: skip
 COMMANDS = ("SET GLOBAL", "CONFIG SET", "chmod", "orderledger ")
 """What an operator types is the same in every language."""

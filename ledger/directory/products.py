@@ -164,7 +164,9 @@ def executor_of(directory: Directory, sku: str) -> tuple[str, dict[str, Any]] | 
 def skus_matching(directory: Directory, text: str, *, limit: int) -> list[str]:
     """Return the skus of up to `limit` products whose sku or name contains the text, letters in any case."""
     text = text.lower()
-    matching: sa.ColumnElement[bool] = sa.func.lower(Product.name).contains(text, autoescape=True)
+    # The lower() of SQLite itself knows ASCII only.
+    lower = sa.func.lower_unicode if directory.engine.dialect.name == "sqlite" else sa.func.lower
+    matching: sa.ColumnElement[bool] = lower(Product.name).contains(text, autoescape=True)
     if text.isascii():
         # A sku is ASCII, and MariaDB refuses to compare it with anything else.
         matching |= sa.func.lower(Product.sku).contains(text, autoescape=True)

@@ -9,7 +9,10 @@ import zipfile
 from typing import Any
 
 import pytest
+import redis
 
+from projections import generations
+from projections import search as order_search
 from projections.redis_clients import open_redis
 from proxy import proxied
 from servers import PrivateRedis
@@ -89,6 +92,29 @@ def test_an_export_that_cannot_go_on_is_no_shorter_one_but_unavailable(
     assert len(table(whole.text)) == 1_200
     assert int(whole.headers["Content-Length"]) == len(whole.data)
     assert (broken.status_code, broken.json["code"]) == (503, "unavailable")
+
+
+def test_an_export_whose_read_model_goes_back_meanwhile_is_no_shorter_one_but_unavailable(
+    sqlite_till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed(sqlite_till, *(f"INV-{number:04}" for number in range(1_200)))
+    search, pages = order_search.search, []
+    live = generations.live(sqlite_till.front.services.redis, "orders")
+    assert live is not None
+
+    def replaced_after_the_first_page(client: redis.Redis, *asked: Any, **more: Any) -> Any:
+        if len(pages) == 1:
+            generations.start(client, "orders", instead_of=live.generation)
+        pages.append(search(client, *asked, **more))
+        return pages[-1]
+
+    monkeypatch.setattr(order_search, "search", replaced_after_the_first_page)
+    answer = sqlite_till.front.app.test_client().get(
+        "/v1/orders/export", headers={"Authorization": f"Bearer {sqlite_till.front.secret}"}
+    )
+
+    assert [len(each.orders) for each in pages] == [500, 0]
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -12,6 +12,9 @@ import redis
 from ledger import log
 from ledger.commands import ParkOrder, StartOrder
 from ledger.reading import read
+from projections.balances import read_balances
+from projections.drain import drain_once
+from projections.wake import PROJECTIONS
 from servers import PrivateRedis
 from submissions import submission
 from till import Till, new_key
@@ -244,6 +247,35 @@ def test_without_redis_commands_and_balances_go_on_and_searches_say_to_come_back
     assert (found.status_code, found.json["code"]) == (503, "unavailable")
     assert "Retry-After" in found.headers
     assert (ready.status_code, ready.json["status"]) == (200, "degraded")
+
+
+def test_while_redis_is_filled_again_balances_come_from_the_log_and_searches_say_to_come_back(
+    sqlite_till: Till,
+) -> None:
+    till, services = sqlite_till, sqlite_till.front.services
+    for _ in range(15):
+        till.recharge("10.00")
+        till.place(10)
+    till.drain()
+    services.redis.flushdb()
+    for name in PROJECTIONS:
+        assert drain_once(services.engine, services.redis, name, 10) == 10
+
+    client, headers = till.front.app.test_client(), {"Authorization": f"Bearer {till.front.secret}"}
+    paths = ("orders", "orders?counts=true&status=placed", "orders/export", "transactions", "summary")
+    searches = [client.get(f"/v1/{path}", headers=headers) for path in paths]
+    meanwhile = till.get(f"customers/{till.customer_id}/balance")
+    till.drain()
+    afterwards = till.get(f"customers/{till.customer_id}/balance")
+    position, found = read_balances(services.redis, [till.customer_id])
+
+    assert [(each.status_code, each.json["code"]) for each in searches] == [(503, "unavailable")] * len(paths)
+    assert (meanwhile.json["available"], meanwhile.json["held"]) == ("136.50", "13.50")
+    assert afterwards.json == meanwhile.json
+    assert found[till.customer_id].held_minor == 1_350
+    assert meanwhile.headers["Ledger-Position"] == afterwards.headers["Ledger-Position"] == str(position)
+    assert len(till.get("orders").json["data"]) == 15
+    assert {client.get(f"/v1/{path}", headers=headers).status_code for path in paths} == {200}
 
 
 def test_a_page_goes_on_with_its_cursor_and_with_no_other_question(till: Till) -> None:

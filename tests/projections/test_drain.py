@@ -23,6 +23,8 @@ from projections.context import Context
 from projections.diff import diff
 from projections.drain import drain_once, drain_with
 from projections.freshness import position_of, wait_for
+from projections.order_filters import OrderFilters
+from projections.order_walk import Gone, OrderWalk
 from projections.rebuild import drop_abandoned, rebuild, resume
 from projections.recent import Recent
 from projections.redis_clients import open_redis
@@ -238,6 +240,23 @@ def test_a_redis_taken_back_between_a_look_and_a_read_stops_nothing(desk: Desk, 
     assert diff(use.engine, use.redis, "balances").differences == ()
 
 
+def test_what_a_window_holds_is_not_read_of_a_redis_that_went_back_since_the_first_look(
+    desk: Desk, use: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_layout, "WINDOW", 64)
+    fill_shop(desk, orders=50)
+    drain_with(use, "orders", linger_s=0)
+    saved = kept(use.redis)
+    fill_shop(desk, orders=100)
+    drain_with(use, "orders", linger_s=0)
+
+    walk = OrderWalk(use.redis, OrderFilters(amount_min_minor=1), descending=False)
+    bring_back(use.redis, saved)
+
+    with pytest.raises(Gone):
+        list(walk.windows())
+
+
 def damage(engine: sa.Engine, statement: str) -> None:
     """Do to the log what its triggers forbid."""
     with engine.connect().execution_options(write=True) as connection:
@@ -356,6 +375,39 @@ def test_a_rebuild_leaves_nothing_of_the_old_generation(desk: Desk, use: Context
 
     assert use.redis.dbsize() == before
     assert position_of(use.redis, "orders") == position
+
+
+def test_a_rebuild_takes_no_reader_back(desk: Desk, use: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_shop(desk, orders=50)
+    drain_all(use)
+    run_script, reached = generations.run_script, []
+
+    def overtaken(client: redis.Redis, name: str, *more: object) -> object:
+        if name == "switch" and len(reached) < 3:
+            desk.open()
+            drain_with(use, "orders", linger_s=0)
+            reached.append(position_of(use.redis, "orders"))
+        return run_script(client, name, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generations, "run_script", overtaken)
+    position = rebuild(use.engine, use.redis, "orders")
+
+    assert position_of(use.redis, "orders") == position == reached[-1]
+    assert diff(use.engine, use.redis, "orders").differences == ()
+
+
+def test_a_rebuild_takes_the_place_of_one_that_is_further_than_the_log(desk: Desk, use: Context) -> None:
+    fill_shop(desk, orders=50)
+    drain_all(use)
+    live = generations.live(use.redis, "orders")
+    assert live is not None
+    head = position_of(use.redis, "orders")
+    use.redis.hset(keys.checkpoint("orders", live.generation), "position", head + 100)
+
+    assert rebuild(use.engine, use.redis, "orders") == head
+
+    assert position_of(use.redis, "orders") == head
+    assert diff(use.engine, use.redis, "orders").differences == ()
 
 
 def test_a_rebuild_over_an_event_that_cannot_be_read_leaves_the_live_one(desk: Desk, use: Context) -> None:

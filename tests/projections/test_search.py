@@ -185,6 +185,28 @@ def test_a_count_that_would_take_long_says_so(shop: Shop, tight_limits: None) ->
         assert count.orders <= len(brute_force(shop.orders, replace(filters, statuses=[status]), "newest"))
 
 
+def test_references_that_far_too_many_share_are_read_once_a_search(
+    shop: Shop, tight_limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "CANDIDATES_MAX", 1_000)
+    monkeypatch.setattr(search_module, "FEW_SHARE", 1)
+    run_script, begun = order_walk.run_script, []
+
+    def counting(client: redis.Redis, name: str, script_keys: list[str], arguments: list[object]) -> object:
+        # What goes on where the look before ended begins with "(".
+        if name == "order_references" and bytes(arguments[1]).startswith(b"["):
+            begun.append(arguments)
+        return run_script(client, name, script_keys, arguments)
+
+    monkeypatch.setattr(order_walk, "run_script", counting)
+    filters = OrderFilters(reference_prefix="inv")
+
+    page = search(shop.client, filters, limit=50)
+
+    assert len(begun) == 1
+    assert [each.order.order_id for each in page.orders] == brute_force(shop.orders, filters, "newest")[:50]
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_very_many_customers_are_as_few_to_a_search(shop: Shop, sort: str, tight_limits: None) -> None:
     strangers = [f"cus_{number:032x}" for number in range(3_000)]
