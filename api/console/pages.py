@@ -27,6 +27,7 @@ from ledger.directory.menus import menu_of
 from ledger.directory.permissions import PERMISSIONS, ROLES
 from ledger.errors import LedgerError
 from ledger.events import EVENT_CLASSES
+from ledger.money import exponents
 from ledger.orders import STATUSES
 from ledger.webhooks.types import SUBSCRIBABLE
 
@@ -188,6 +189,7 @@ def rendered(call: Call, template: str, status: int = 200, **more: Any) -> Answe
             message_types=SUBSCRIBABLE,
             all_permissions=PERMISSIONS,
             builtin_roles=tuple(ROLES),
+            exponents=exponents,
             **more,
         )
     )
