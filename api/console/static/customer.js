@@ -41,8 +41,8 @@ async function showBalance(position = 0) {
 }
 
 async function reload(position) {
-  await showBalance(position).catch(() => showBalance());
-  await Promise.all(lists.map((list) => list.load()));
+  // Each reflects the position once its own read model does.
+  await Promise.all([showBalance(position).catch(() => showBalance()), ...lists.map((list) => list.loadAt(position))]);
 }
 
 for (const button of all("[data-open]")) button.addEventListener("click", () => open(button.dataset.open, customer));
