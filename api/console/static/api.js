@@ -11,6 +11,7 @@ export class Problem extends Error {
   }
 }
 
+const ROWS_PER_PAGE = 200, PAGES_MAX = 25;
 const RENEWAL_MS = 300;
 const SEEN = "position-seen";
 // What may come from a replica, which may lag: read models wait only where their page says so.
@@ -76,6 +77,20 @@ export async function ask(method, path, body = null, headers = {}) {
 const isDecided = (answer, { code }) => answer.status < 500 && answer.headers.has("Ledger-Position") && code !== "idempotency-key-reused";
 
 export const read = (path) => ask("GET", path);
+
+// All that a list of the directory has, page by page, up to a bound.
+export async function readAll(path) {
+  const found = [];
+  let next = null;
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const query = `limit=${ROWS_PER_PAGE}${next === null ? "" : `&cursor=${encodeURIComponent(next)}`}`;
+    const page = await read(`${path}${path.includes("?") ? "&" : "?"}${query}`);
+    found.push(...page.data);
+    next = page.next;
+    if (next === null) break;
+  }
+  return found;
+}
 
 // A command that is sent again after a failure keeps its key, so that it never takes effect twice. A refusal stays its
 // key's answer for ever: after one the next try is another command.

@@ -1,4 +1,4 @@
-import { ask, command, newKey, read } from "./api.js";
+import { ask, command, newKey, read, readAll } from "./api.js";
 import { all, el, facts, one, say } from "./dom.js";
 import { onSubmit, open } from "./form.js";
 import { money, state, time } from "./format.js";
@@ -106,7 +106,7 @@ onSubmit(one("#confirm form"), async () => {
 offerReversals(reload);
 
 try {
-  if (one("#customer").hasAttribute("data-levels")) levels = Object.fromEntries((await read("/v1/levels?limit=200")).data.map((each) => [each.id, each.name]));
+  if (one("#customer").hasAttribute("data-levels")) levels = Object.fromEntries((await readAll("/v1/levels")).map((each) => [each.id, each.name]));
 } catch {
   levels = {};
 }

@@ -1,6 +1,6 @@
 // Forms: what was typed as the API wants it, and what is wrong beside the field that it is about.
 
-import { Problem, read } from "./api.js";
+import { Problem, readAll } from "./api.js";
 import { all, el, one } from "./dom.js";
 import { t } from "./words.js";
 
@@ -133,8 +133,8 @@ export async function fillSelects(root = document) {
   await Promise.all(
     all("select[data-source]", root).map(async (select) => {
       const [path, value = "id"] = select.dataset.source.split("#");
-      const { data } = await read(`${path}${path.includes("?") ? "&" : "?"}limit=200`);
-      select.append(...data.map((each) => el("option", { value: each[value] }, value === "sku" ? `${each.sku} · ${each.name}` : each.name)));
+      const found = await readAll(path);
+      select.append(...found.map((each) => el("option", { value: each[value] }, value === "sku" ? `${each.sku} · ${each.name}` : each.name)));
     }),
   );
 }
