@@ -60,16 +60,19 @@ export async function ask(method, path, body = null, headers = {}) {
     return new Promise(() => {});
   }
   const text = await answer.text();
-  remember(answer);
-  const document_ = text && answer.headers.get("Content-Type").includes("json") ? JSON.parse(text) : {};
+  // A trial tells a position that nothing has.
+  if (!path.includes("dry_run=true")) remember(answer);
+  const document_ = text && answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
   if (document_.code === "not-fresh-enough" && sessionStorage.getItem(SEEN) !== null && PAST.test(path)) {
     // The log itself is older than what was seen: it is another one, such as a backup.
     sessionStorage.removeItem(SEEN);
     delete headers["Ledger-Min-Position"];
     return ask(method, path, body, headers);
   }
-  if (!answer.ok) throw new Problem(document_, isDecided(answer, document_));
-  return document_;
+  if (answer.ok) return document_;
+  // What the service says no with has a title.
+  if (!document_.title) throw new Problem({ detail: t("Not the service answered but something in front of it, with status {status}: try again.", { status: answer.status }) });
+  throw new Problem(document_, isDecided(answer, document_));
 }
 
 // A refusal that the ledger decided names the position it was decided at. What never came to that names none, and a key
