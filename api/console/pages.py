@@ -29,6 +29,7 @@ from ledger.errors import LedgerError
 from ledger.events import EVENT_CLASSES
 from ledger.money import exponents
 from ledger.orders import STATUSES
+from ledger.pricing import QUANTITY_MAX
 from ledger.webhooks.types import SUBSCRIBABLE
 
 LANGUAGE_COOKIE = "orderledger-language"
@@ -189,6 +190,7 @@ def rendered(call: Call, template: str, status: int = 200, **more: Any) -> Answe
             message_types=SUBSCRIBABLE,
             all_permissions=PERMISSIONS,
             builtin_roles=tuple(ROLES),
+            quantity_max=QUANTITY_MAX,
             exponents=exponents,
             **more,
         )
