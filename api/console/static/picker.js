@@ -16,13 +16,12 @@ class Picker {
     this.wrong = one("[data-wrong]", box);
     this.asked = 0;
     this.active = -1;
-    let timer;
     this.input.addEventListener("input", (event) => {
       // The form hears of a choice, not of every letter.
       event.stopPropagation();
       this.unchoose();
-      clearTimeout(timer);
-      timer = setTimeout(() => this.look(), TYPING_MS);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.look(), TYPING_MS);
     });
     this.input.addEventListener("keydown", (event) => this.key(event));
     this.input.addEventListener("blur", () => setTimeout(() => this.leave(), LEAVING_MS));
@@ -103,6 +102,7 @@ class Picker {
 
   // Shows whose id the hidden field holds, from the address or as it was; who cannot be read is shown by the id.
   async restore() {
+    clearTimeout(this.timer);
     const asked = (this.asked += 1);
     const id = this.hidden.value;
     this.input.disabled = this.hidden.disabled;
