@@ -113,8 +113,6 @@ class Picker {
     if (asked === this.asked) this.input.value = name;
   }
 }
-  }
-}
 
 export const pickers = all("[data-picker]").map((box) => new Picker(box));
 
