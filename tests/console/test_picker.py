@@ -60,7 +60,9 @@ def test_no_order_is_placed_for_the_customer_before_when_another_was_typed(conso
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize(("path", "field", "text"), [("/api-keys", "name", "till"), ("/webhooks", "url", "https://x.test/")])
+@pytest.mark.parametrize(
+    ("path", "field", "text"), [("/api-keys", "name", "till"), ("/webhooks", "url", "https://x.test/")]
+)
 def test_no_key_and_no_webhook_for_everybody_is_made_when_somebody_was_typed(
     console: Console, window: Open, language: str, path: str, field: str, text: str
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_key_is_made_for_whom_one_chose(console: Console, window: Open) -> Non
     person.go("/api-keys")
     page.click("[data-open=editor]")
     page.fill("#editor [name=name]", "of the chosen")
+    page.select_option("#editor [name=role]", "operator")
 
     page.fill("#editor [role=combobox]", "Chosen From")
     page.click("#editor [role=option]")
