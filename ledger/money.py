@@ -54,6 +54,11 @@ def codes_with_exponent(exponent: int) -> tuple[str, ...]:
     return tuple(_EXPONENTS[exponent].split())
 
 
+def exponents() -> dict[str, int]:
+    """Return the number of decimals of every currency by its code."""
+    return {code: each.exponent for code, each in _CURRENCIES.items()}
+
+
 @lru_cache(maxsize=64)
 def _pattern(integer_digits_max: int, decimals_max: int) -> re.Pattern[str]:
     decimals = f"(?:\\.([0-9]{{1,{decimals_max}}}))?" if decimals_max else "()"

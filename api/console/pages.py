@@ -27,7 +27,9 @@ from ledger.directory.menus import menu_of
 from ledger.directory.permissions import PERMISSIONS, ROLES
 from ledger.errors import LedgerError
 from ledger.events import EVENT_CLASSES
+from ledger.money import exponents
 from ledger.orders import STATUSES
+from ledger.pricing import QUANTITY_MAX
 from ledger.webhooks.types import SUBSCRIBABLE
 
 LANGUAGE_COOKIE = "orderledger-language"
@@ -188,6 +190,8 @@ def rendered(call: Call, template: str, status: int = 200, **more: Any) -> Answe
             message_types=SUBSCRIBABLE,
             all_permissions=PERMISSIONS,
             builtin_roles=tuple(ROLES),
+            quantity_max=QUANTITY_MAX,
+            exponents=exponents,
             **more,
         )
     )

@@ -1,14 +1,18 @@
-"""What a form sends: all of what was there, each command once, and after a refusal another one."""
+"""What a form sends: all of what was there and nothing else, each command once, and after a refusal another one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
+from api.console.words import CHINESE, words
 from console.conftest import Console, Window
+from ledger.pricing import QUANTITY_MAX
 
 Open = Callable[..., Window]
 LOOK_MS, PRESSED_MS = 30, 500
@@ -172,3 +176,104 @@ def test_a_form_that_led_away_can_be_sent_when_one_comes_back_to_it(console: Con
     held[-1].continue_()
 
     expect(page.locator("#name")).to_have_text("孙策")
+
+
+def a_product_with_everything(console: Console, sku: str) -> str:
+    """Make a product of which everything is set, and return its id."""
+    product = {"sku": sku, "name": sku, "unit_price": "1.00", "executor": "simulated", "min_quantity": 2}
+    made = console.admin.post("/v1/products", product | {"executor_settings": {"delay_s": 5}, "max_quantity": 9})
+    assert made.status == 201, made.body
+    found: str = made.body["id"]
+    return found
+
+
+def test_what_is_emptied_of_a_product_is_as_if_it_had_never_been_set(console: Console, window: Open) -> None:
+    product_id = a_product_with_everything(console, "emptied")
+    person = window()
+    page = person.log_in("admin")
+    person.go("/products")
+    page.click("[aria-label='Edit: emptied']")
+
+    for name in ("executor_settings", "min_quantity", "max_quantity"):
+        page.fill(f"#editor [name={name}]", "")
+    page.click("#editor [type=submit]")
+
+    expect(page.locator("#editor")).to_be_hidden()
+    found = console.admin.get(f"/v1/products/{product_id}").body
+    assert (found["executor_settings"], found["min_quantity"], found["max_quantity"]) == ({}, 1, QUANTITY_MAX)
+
+
+def test_what_must_be_there_is_missed_when_it_is_emptied(console: Console, window: Open) -> None:
+    level = {"name": "Missed", "discount_percent": "75"}
+    level_id = console.admin.post("/v1/levels", level).body["id"]
+    person = window()
+    page = person.log_in("admin")
+    person.go("/levels")
+    page.click("[aria-label='Edit: Missed']")
+
+    page.fill("#editor [name=discount_percent]", "")
+    page.click("#editor [type=submit]")
+
+    expect(page.locator("#editor [data-wrong=discount_percent]")).not_to_be_empty()
+    assert page.locator("#editor").is_visible()
+    assert console.admin.get(f"/v1/levels/{level_id}").body["discount_percent"] == "75"
+
+
+def test_half_a_number_is_not_taken_for_an_emptied_one(console: Console, window: Open) -> None:
+    product_id = a_product_with_everything(console, "half")
+    person = window()
+    page = person.log_in("admin")
+    person.go("/products")
+    page.click("[aria-label='Edit: half']")
+
+    page.locator("#editor [name=max_quantity]").press_sequentially("e")
+    page.click("#editor [type=submit]")
+
+    expect(page.locator("#editor [data-wrong=max_quantity]")).to_contain_text("This cannot be read.")
+    assert console.admin.get(f"/v1/products/{product_id}").body["max_quantity"] == 9
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_a_proxy_answers_instead_of_the_service_is_said(console: Console, window: Open, language: str) -> None:
+    said = "Not the service answered but something in front of it, with status {status}: try again."
+    known = words(CHINESE) if language == CHINESE else {}
+    person = window(language=language)
+    page = person.log_in("admin")
+    person.go("/levels")
+    page.click("[data-open=editor]")
+    page.fill("#editor [name=name]", "Behind a proxy")
+
+    page.route("**/v1/levels", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad</h1>"))
+    page.click("#editor [type=submit]")
+
+    expect(page.locator("#editor [data-problem]")).to_have_text(known.get(said, said).replace("{status}", "502"))
+
+
+def test_a_trial_is_not_waited_for(console: Console, window: Open) -> None:
+    _, page = can_buy_one(console, window, "zhou", "5.00")
+    answers: list[int] = []
+    page.on("response", lambda answer: answers.append(answer.status) if "/v1/customers/" in answer.url else None)
+
+    page.goto(f"{console.service.address}/statement")
+
+    expect(page.locator("#facts")).to_contain_text("5.00 CNY")
+    assert answers == [200]
+
+
+def test_all_products_can_be_chosen_however_many_pages_they_fill(console: Console, window: Open) -> None:
+    skus = [f"paged-{number}" for number in range(6)]
+    products = [{"sku": sku, "name": sku, "unit_price": "1.00", "executor": "simulated"} for sku in skus]
+    assert console.admin.post("/v1/products/bulk", products).status == 201
+    person = window()
+    page = person.log_in("operator")
+    # As if the service's longest page had five.
+    page.route(
+        re.compile("/v1/products.*limit=200"),
+        lambda route: route.continue_(url=route.request.url.replace("limit=200", "limit=5")),
+    )
+
+    person.go("/place")
+
+    values = page.locator("[name=product] option").evaluate_all("all => all.map((each) => each.value)")
+    assert set(skus) <= set(values)
+    assert len(values) == len(set(values))

@@ -11,6 +11,7 @@ export class Problem extends Error {
   }
 }
 
+const ROWS_PER_PAGE = 200, PAGES_MAX = 25;
 const RENEWAL_MS = 300;
 const SEEN = "position-seen";
 // What may come from a replica, which may lag: read models wait only where their page says so.
@@ -59,16 +60,19 @@ export async function ask(method, path, body = null, headers = {}) {
     return new Promise(() => {});
   }
   const text = await answer.text();
-  remember(answer);
-  const document_ = text && answer.headers.get("Content-Type").includes("json") ? JSON.parse(text) : {};
+  // A trial tells a position that nothing has.
+  if (!path.includes("dry_run=true")) remember(answer);
+  const document_ = text && answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
   if (document_.code === "not-fresh-enough" && sessionStorage.getItem(SEEN) !== null && PAST.test(path)) {
     // The log itself is older than what was seen: it is another one, such as a backup.
     sessionStorage.removeItem(SEEN);
     delete headers["Ledger-Min-Position"];
     return ask(method, path, body, headers);
   }
-  if (!answer.ok) throw new Problem(document_, isDecided(answer, document_));
-  return document_;
+  if (answer.ok) return document_;
+  // What the service says no with has a title.
+  if (!document_.title) throw new Problem({ detail: t("Not the service answered but something in front of it, with status {status}: try again.", { status: answer.status }) });
+  throw new Problem(document_, isDecided(answer, document_));
 }
 
 // A refusal that the ledger decided names the position it was decided at. What never came to that names none, and a key
@@ -76,6 +80,20 @@ export async function ask(method, path, body = null, headers = {}) {
 const isDecided = (answer, { code }) => answer.status < 500 && answer.headers.has("Ledger-Position") && code !== "idempotency-key-reused";
 
 export const read = (path) => ask("GET", path);
+
+// All that a list of the directory has, page by page, up to a bound.
+export async function readAll(path) {
+  const found = [];
+  let next = null;
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const query = `limit=${ROWS_PER_PAGE}${next === null ? "" : `&cursor=${encodeURIComponent(next)}`}`;
+    const page = await read(`${path}${path.includes("?") ? "&" : "?"}${query}`);
+    found.push(...page.data);
+    next = page.next;
+    if (next === null) break;
+  }
+  return found;
+}
 
 // A command that is sent again after a failure keeps its key, so that it never takes effect twice. A refusal stays its
 // key's answer for ever: after one the next try is another command.

@@ -9,20 +9,25 @@ const STEPS = 1000;
 const CURVE_POINTS_MAX = 500;
 const SLIDING_MS = 120;
 const form = one("#when"), slider = one("#slider"), moment = form.elements.as_of;
-let from = 0, to = 0, asked = 0;
+let from = 0, to = 0, opened = 0, asked = 0, timer;
 
 const customer = () => form.elements.customer_id.value.trim();
 const local = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 
 // The account's own time: from its first event until now, with its curve.
 async function open() {
+  const mine = (opened += 1);
+  // What was asked about another account is late.
+  asked += 1;
+  clearTimeout(timer);
   one("#slider-card").hidden = true;
   one("#balance").replaceChildren();
   one("#moment").textContent = "";
+  history.replaceState(null, "", customer() ? `?customer_id=${encodeURIComponent(customer())}` : location.pathname);
   if (!customer()) return;
-  history.replaceState(null, "", `?customer_id=${encodeURIComponent(customer())}`);
   try {
     const found = await read(`/v1/customers/${customer()}/statement`);
+    if (mine !== opened) return;
     say("");
     to = Date.now();
     from = found.lines.length ? Date.parse(found.lines[0].recorded_at) - 1 : to - 1;
@@ -39,7 +44,7 @@ async function open() {
     one("#slider-card").hidden = false;
     await show(moment.value ? new Date(moment.value).getTime() : to);
   } catch (problem) {
-    say(problem.message, "danger");
+    if (mine === opened) say(problem.message, "danger");
   }
 }
 
@@ -65,7 +70,6 @@ async function show(at) {
   }
 }
 
-let timer;
 slider.addEventListener("input", () => {
   const at = from + ((to - from) * slider.value) / STEPS;
   moment.value = local(at);

@@ -1,4 +1,4 @@
-import { ask, command, newKey, read } from "./api.js";
+import { ask, command, newKey, read, readAll } from "./api.js";
 import { all, el, facts, one, say } from "./dom.js";
 import { onSubmit, open } from "./form.js";
 import { money, state, time } from "./format.js";
@@ -41,8 +41,8 @@ async function showBalance(position = 0) {
 }
 
 async function reload(position) {
-  await showBalance(position).catch(() => showBalance());
-  await Promise.all(lists.map((list) => list.load()));
+  // Each reflects the position once its own read model does.
+  await Promise.all([showBalance(position).catch(() => showBalance()), ...lists.map((list) => list.loadAt(position))]);
 }
 
 for (const button of all("[data-open]")) button.addEventListener("click", () => open(button.dataset.open, customer));
@@ -106,7 +106,7 @@ onSubmit(one("#confirm form"), async () => {
 offerReversals(reload);
 
 try {
-  if (one("#customer").hasAttribute("data-levels")) levels = Object.fromEntries((await read("/v1/levels?limit=200")).data.map((each) => [each.id, each.name]));
+  if (one("#customer").hasAttribute("data-levels")) levels = Object.fromEntries((await readAll("/v1/levels")).map((each) => [each.id, each.name]));
 } catch {
   levels = {};
 }

@@ -5,6 +5,8 @@ import { EVENTS, minor, time } from "./format.js";
 import { t } from "./words.js";
 
 const position = Number(one("#event").dataset.position);
+const exponents = JSON.parse(one("#event").dataset.exponents);
+const amount = (units, currency) => minor(units, currency, exponents[currency]);
 
 function link(id, target) {
   one(id).hidden = !target;
@@ -23,14 +25,14 @@ try {
     [t("Order"), event.order_id && el("a", { href: `/orders/${event.order_id}` }, event.order_id)],
     [t("Actor"), event.actor],
     [t("Idempotency key"), event.idempotency_key],
-    [t("Available after"), currency && minor(event.available_minor, currency)],
-    [t("Held after"), currency && minor(event.held_minor, currency)],
+    [t("Available after"), currency && amount(event.available_minor, currency)],
+    [t("Held after"), currency && amount(event.held_minor, currency)],
     [t("Memo"), event.details?.memo],
     [t("Reason"), event.details?.reason],
     [t("Leaf hash"), el("code", {}, event.leaf_hash)],
     [t("Proof"), one("#event").hasAttribute("data-proofs") && proofButton(position, t("Download the proof"))],
   ]);
-  one("#postings tbody").replaceChildren(...event.postings.map((each) => el("tr", {}, el("th", { scope: "row", class: "fw-normal" }, each.account), el("td", { class: "end" }, minor(each.amount_minor, each.currency)))));
+  one("#postings tbody").replaceChildren(...event.postings.map((each) => el("tr", {}, el("th", { scope: "row", class: "fw-normal" }, each.account), el("td", { class: "end" }, amount(each.amount_minor, each.currency)))));
   const { previous_in_account, next_in_account, details, ...stored } = event;
   one("#stored").textContent = JSON.stringify(stored, null, 2);
   link("#previous-in-account", previous_in_account);

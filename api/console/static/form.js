@@ -1,9 +1,10 @@
 // Forms: what was typed as the API wants it, and what is wrong beside the field that it is about.
 
-import { Problem, read } from "./api.js";
+import { Problem, readAll } from "./api.js";
 import { all, el, one } from "./dom.js";
 import { t } from "./words.js";
 
+export const UNCHOSEN = t("Choose a customer from the list.");
 const LINES = {
   tiers: (text) => text.split("\n").map((line) => line.trim().split(/\s+/)).filter(([first]) => first).map(([quantity, price]) => ({ from_quantity: Number(quantity), unit_price: price ?? "" })),
 };
@@ -12,6 +13,9 @@ export function contents(form) {
   const found = {};
   for (const input of form.elements) {
     if (!input.name || input.disabled) continue;
+    // What the browser cannot read, such as half a number, has no value either.
+    if (input.validity.badInput) throw wrong(input, t("This cannot be read."));
+    if (isUnchosen(input)) throw wrong(input, UNCHOSEN);
     if (input.type === "checkbox" && input.hasAttribute("value")) {
       found[input.name] ??= [];
       if (input.checked) found[input.name].push(input.value);
@@ -30,8 +34,16 @@ function parsed(input) {
   try {
     return JSON.parse(input.value);
   } catch {
-    throw new Problem({ detail: t("This is not JSON."), errors: [{ pointer: `/${input.name}`, detail: t("This is not JSON.") }] });
+    throw wrong(input, t("This is not JSON."));
   }
+}
+
+const wrong = (input, detail) => new Problem({ detail, errors: [{ pointer: `/${input.name}`, detail }] });
+
+// Whom one typed and did not choose is nobody; left out it would mean everybody.
+function isUnchosen(input) {
+  const picker = input.closest("[data-picker]");
+  return picker !== null && !input.value && one("[role=combobox]", picker).value.trim() !== "";
 }
 
 export function fill(form, row) {
@@ -43,7 +55,8 @@ export function fill(form, row) {
     else if (input.name === "tiers") input.value = (value ?? []).map((each) => `${each.from_quantity} ${each.unit_price}`).join("\n");
     else if (input.name === "executor_settings") input.value = value && Object.keys(value).length ? JSON.stringify(value) : "";
     else {
-      const text = value ?? (row.id ? "" : input.defaultValue ?? "");
+      // The default of what is hidden is what it was last.
+      const text = value ?? (row.id || input.type === "hidden" ? "" : input.defaultValue ?? "");
       if (input.tagName === "SELECT") offer(input, text);
       input.value = text;
     }
@@ -120,8 +133,8 @@ export async function fillSelects(root = document) {
   await Promise.all(
     all("select[data-source]", root).map(async (select) => {
       const [path, value = "id"] = select.dataset.source.split("#");
-      const { data } = await read(`${path}${path.includes("?") ? "&" : "?"}limit=200`);
-      select.append(...data.map((each) => el("option", { value: each[value] }, value === "sku" ? `${each.sku} · ${each.name}` : each.name)));
+      const found = await readAll(path);
+      select.append(...found.map((each) => el("option", { value: each[value] }, value === "sku" ? `${each.sku} · ${each.name}` : each.name)));
     }),
   );
 }

@@ -50,9 +50,8 @@ export function money(amount, currency = document.documentElement.dataset.curren
   return `${sign}${grouped}${decimals ? `.${decimals}` : ""} ${currency}`;
 }
 
-// An amount in minor units, as the log has it: the currency says where the point goes.
-export function minor(amount, currency) {
-  const decimals = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+// An amount in minor units, as the log has it, of a currency with so many decimals. Browsers have other numbers of them.
+export function minor(amount, currency, decimals) {
   const digits = String(Math.abs(amount)).padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
   return money(`${amount < 0 ? "-" : ""}${whole}${decimals ? `.${digits.slice(-decimals)}` : ""}`, currency);

@@ -18,7 +18,8 @@ async function show() {
 try {
   await Promise.all([show(), loadLists()]);
   setInterval(() => {
-    if (!document.hidden) Promise.allSettled([show(), ...lists.map((list) => list.load())]);
+    // A list of which more was asked for stays as it is: anew it would be one page again.
+    if (!document.hidden) Promise.allSettled([show(), ...lists.filter((list) => list.pages === 1).map((list) => list.load())]);
   }, INTERVAL_MS);
 } catch (problem) {
   say(problem.message, "danger");

@@ -1,6 +1,6 @@
 // Lists: what the API answers at the section's path, filtered by its form, page by page; the filters stand in the address.
 
-import { Problem, read } from "./api.js";
+import { Problem, ask, read } from "./api.js";
 import { all, el, one, say } from "./dom.js";
 import { fillSelects } from "./form.js";
 import { restorePickers } from "./picker.js";
@@ -26,6 +26,8 @@ export class List {
     this.more = one("[data-more]", section);
     this.more.addEventListener("click", () => this.load(false));
     this.asked = 0;
+    // How many were asked for.
+    this.pages = 1;
     if (this.form) this.follow();
   }
 
@@ -71,6 +73,7 @@ export class List {
 
   async load(anew = true) {
     const asked = (this.asked += 1);
+    this.pages = anew ? 1 : this.pages + 1;
     const [path, fixed] = this.path.split("?");
     const query = new URLSearchParams(fixed);
     for (const [name, value] of this.filters()) query.set(name, value);
@@ -82,7 +85,9 @@ export class List {
       found = await read(`${path}?${query}`);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (asked === this.asked) say(problem.errors.map((each) => each.detail).join("; ") || problem.message, "danger");
+      if (asked !== this.asked) return;
+      if (!anew) this.pages -= 1;
+      say(problem.errors.map((each) => each.detail).join("; ") || problem.message, "danger");
       return;
     } finally {
       this.section.removeAttribute("aria-busy");
@@ -96,6 +101,12 @@ export class List {
     this.more.hidden = found.next === null;
     one("[data-empty]", this.section).hidden = this.body.children.length > 0;
     if (found.counts) this.tabs(found.counts);
+  }
+
+  // Loads it once it reflects the position, or as it is when that takes longer than the service waits.
+  async loadAt(position) {
+    await ask("GET", `${this.path.split("?")[0]}?limit=1`, null, { "Ledger-Min-Position": String(position) }).catch(() => {});
+    await this.load();
   }
 
   row(row) {

@@ -1,9 +1,11 @@
-// A customer by part of its name, its number or its id: a combobox whose hidden field holds the id.
+// A customer by part of its name, its number or its id: a combobox whose hidden field holds the id of whom one chose.
 
 import { read } from "./api.js";
 import { all, el, one } from "./dom.js";
+import { UNCHOSEN } from "./form.js";
 
 const TYPING_MS = 250;
+const LEAVING_MS = 150;
 const CHOICES_MAX = 8;
 
 class Picker {
@@ -11,17 +13,26 @@ class Picker {
     this.input = one("[role=combobox]", box);
     this.hidden = one("[type=hidden]", box);
     this.list = one("[role=listbox]", box);
+    this.wrong = one("[data-wrong]", box);
     this.asked = 0;
     this.active = -1;
-    let timer;
     this.input.addEventListener("input", (event) => {
       // The form hears of a choice, not of every letter.
       event.stopPropagation();
-      clearTimeout(timer);
-      timer = setTimeout(() => this.look(), TYPING_MS);
+      this.unchoose();
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.look(), TYPING_MS);
     });
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
+    this.input.addEventListener("blur", () => setTimeout(() => this.leave(), LEAVING_MS));
+  }
+
+  // What is typed is nobody until one is chosen from the list of just that: neither who was before, nor who an older list has.
+  unchoose() {
+    this.asked += 1;
+    this.close();
+    this.wrong.textContent = "";
+    if (this.hidden.value) this.set("");
   }
 
   async look() {
@@ -66,11 +77,21 @@ class Picker {
   }
 
   choose(customer) {
-    this.hidden.value = customer?.id ?? "";
     if (customer) this.input.value = customer.name;
     this.close();
+    this.wrong.textContent = "";
+    this.set(customer?.id ?? "");
+  }
+
+  set(id) {
+    this.hidden.value = id;
     this.hidden.dispatchEvent(new Event("input", { bubbles: true }));
     this.hidden.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  leave() {
+    this.close();
+    if (this.input.value.trim() && !this.hidden.value) this.wrong.textContent = ` ${UNCHOSEN}`;
   }
 
   close() {
@@ -79,16 +100,17 @@ class Picker {
     this.input.removeAttribute("aria-activedescendant");
   }
 
-  // Shows whose id the hidden field holds, from the address or as it was.
+  // Shows whose id the hidden field holds, from the address or as it was; who cannot be read is shown by the id.
   async restore() {
+    clearTimeout(this.timer);
+    const asked = (this.asked += 1);
+    const id = this.hidden.value;
     this.input.disabled = this.hidden.disabled;
     this.input.value = "";
-    if (!this.hidden.value) return;
-    try {
-      this.input.value = (await read(`/v1/customers/${encodeURIComponent(this.hidden.value)}`)).name;
-    } catch {
-      this.input.value = this.hidden.value;
-    }
+    if (!id) return;
+    const { name } = await read(`/v1/customers/${encodeURIComponent(id)}`).catch(() => ({ name: id }));
+    // Meanwhile another may have been chosen, or the form opened anew.
+    if (asked === this.asked) this.input.value = name;
   }
 }
 

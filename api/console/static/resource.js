@@ -7,8 +7,10 @@ import { lists, loadLists } from "./list.js";
 import { pickers } from "./picker.js";
 import { t } from "./words.js";
 
-// What may be left empty, and is then nothing; and what is set when an object is made and stays.
+// What may be left empty, and is then nothing; what is then as if it had never been set; and what is set when an object is
+// made and stays.
 const NULLABLE = ["name", "mobile", "contact", "level_id", "description"];
+const UNSET = { executor_settings: () => ({}), min_quantity: ({ min }) => Number(min), max_quantity: ({ max }) => Number(max) };
 const FIXED = ["sku", "customer_id", "password"];
 const BORN_ACTIVE = ["/v1/products", "/v1/webhooks"];
 const [list] = lists;
@@ -41,14 +43,24 @@ onSubmit(form, async (content) => {
     dialog.close();
     if (made.key ?? made.secret) showSecret(made.key ?? made.secret);
   } else {
-    const changes = { ...content };
-    for (const name of NULLABLE) if (name in edited && form.elements[name] && !(name in changes)) changes[name] = null;
-    await ask("PATCH", `${path}/${edited.id}`, changes, { "If-Match": `"${edited.revision}"` });
+    await ask("PATCH", `${path}/${edited.id}`, { ...emptied(), ...content }, { "If-Match": `"${edited.revision}"` });
     dialog.close();
     say(t("Saved."));
   }
   await list.load();
 });
+
+// What was emptied is told, or it would stay. What must be there is for the service to refuse, beside its field.
+function emptied() {
+  const found = {};
+  for (const input of form.elements) {
+    if (!(input.name in edited) || input.disabled || input.value.trim()) continue;
+    if (input.required) found[input.name] = "";
+    else if (NULLABLE.includes(input.name)) found[input.name] = null;
+    else found[input.name] = UNSET[input.name]?.(input);
+  }
+  return found;
+}
 
 async function remove(row) {
   if (!confirm(t("Delete {name}?", { name: row.name ?? row.username ?? row.sku ?? row.url }))) return;

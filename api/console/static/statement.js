@@ -7,6 +7,7 @@ import { t } from "./words.js";
 const form = one("#span");
 // Whose it is: the page's customer, or, on the staff's own page, the one that was found.
 const whose = () => one("#statement").dataset.customer || form.elements.customer_id.value.trim();
+let asked = 0;
 
 // A day has 24 hours only where no clock is changed. Times in the log have microseconds.
 const begin = (day) => new Date(`${day}T00:00`);
@@ -31,13 +32,25 @@ function line(each, currency) {
     amount(each.change), amount(each.available), amount(each.held), amount(each.total));
 }
 
+function clear() {
+  one("#facts").replaceChildren();
+  one("#lines tbody").replaceChildren();
+}
+
 async function show() {
-  const asked = query(), customer = whose();
-  if (!customer) return;
-  history.replaceState(null, "", `?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`);
-  one("#csv").href = `/v1/customers/${customer}/statement?${new URLSearchParams([...asked, ["format", "csv"]])}`;
+  const mine = (asked += 1);
+  const span = query(), customer = whose();
+  const chosen = new URLSearchParams([...new FormData(form)].filter(([, value]) => value)).toString();
+  history.replaceState(null, "", chosen ? `?${chosen}` : location.pathname);
+  if (!customer) {
+    one("#csv").removeAttribute("href");
+    return clear();
+  }
+  one("#csv").href = `/v1/customers/${customer}/statement?${new URLSearchParams([...span, ["format", "csv"]])}`;
   try {
-    const found = await read(`/v1/customers/${customer}/statement?${asked}`);
+    const found = await read(`/v1/customers/${customer}/statement?${span}`);
+    // Meanwhile another may have been chosen.
+    if (mine !== asked) return;
     say("");
     facts(one("#facts"), [
       [t("From"), form.elements.from.value || t("the beginning")],
@@ -47,6 +60,8 @@ async function show() {
     ]);
     one("#lines tbody").replaceChildren(...found.lines.map((each) => line(each, found.currency)));
   } catch (problem) {
+    if (mine !== asked) return;
+    clear();
     say(problem.message, "danger");
   }
 }

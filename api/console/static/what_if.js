@@ -1,6 +1,6 @@
 // What other percentages or prices would have changed: rules, one a line, and what a replay with them comes to.
 
-import { ask, read } from "./api.js";
+import { ask, readAll } from "./api.js";
 import { all, el, facts, one } from "./dom.js";
 import { onSubmit } from "./form.js";
 import { money, number } from "./format.js";
@@ -92,14 +92,14 @@ onSubmit(form, async () => {
 
 async function known() {
   if (form.hasAttribute("data-levels")) {
-    const { data } = await read("/v1/levels?sort=name&limit=200");
-    choices.levels = data.map((each) => [each.id, `${each.name} · ${each.discount_percent} %`]);
-    const percents = new Set(["100", ...data.map((each) => each.discount_percent)]);
+    const levels = await readAll("/v1/levels?sort=name");
+    choices.levels = levels.map((each) => [each.id, `${each.name} · ${each.discount_percent} %`]);
+    const percents = new Set(["100", ...levels.map((each) => each.discount_percent)]);
     one("#percents").append(...[...percents].map((value) => el("option", { value })));
   }
   if (form.hasAttribute("data-products")) {
-    const { data } = await read("/v1/products?sort=sku&limit=200");
-    choices.products = data.map((each) => [each.sku, `${each.sku} · ${each.name}`]);
+    const products = await readAll("/v1/products?sort=sku");
+    choices.products = products.map((each) => [each.sku, `${each.sku} · ${each.name}`]);
   }
 }
 
