@@ -360,6 +360,23 @@ def test_reads_behind_an_event_that_was_followed_reflect_it() -> None:
     assert between.asked[1][2]["Ledger-Min-Position"] == "50"
 
 
+@pytest.mark.parametrize("key", ["INV №7", "Größe", "two\nlines", "x" * 256])
+def test_a_key_that_the_api_would_not_take_is_refused_before_anything_is_sent(key: str) -> None:
+    with balancer([(201, {}, POSTED)]) as between, Client(between.address, api_key="k") as ledger:
+        for post in (
+            lambda: ledger.recharge("cus_1", "1", key=key),
+            lambda: ledger.deduct("cus_1", "1", key=key),
+            lambda: ledger.place_order("hello", 1, key=key),
+            lambda: ledger.cancel("ord_1", key=key),
+            lambda: ledger.reverse(7, "why", key=key),
+            lambda: ledger.batch([Recharge(customer_id="cus_1", amount="1", key=key)]),
+        ):
+            with pytest.raises(ValueError, match="printable ASCII"):
+                post()
+
+    assert between.asked == []
+
+
 def test_a_connection_is_used_again_also_with_a_thousand_files_open() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_048), hard))
