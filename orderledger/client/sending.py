@@ -27,7 +27,11 @@ ACCEPTED = 202
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent. `key`: the idempotency key of a command, else empty."""
+    """What is sent.
+
+    `key`: the idempotency key of a command, else empty. `is_of_any_age`: a read that need not reflect what the client
+    has seen.
+    """
 
     method: str
     target: str
@@ -35,6 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     is_read: bool = False
+    is_of_any_age: bool = False
     is_dry_run: bool = False
 
     @property
@@ -112,7 +117,7 @@ class Sender:
             sent.setdefault("Content-Type", "application/json")
         if request.key:
             sent["Idempotency-Key"] = request.key
-        if request.is_read and self._reads_own_writes and self._position:
+        if request.is_read and not request.is_of_any_age and self._reads_own_writes and self._position:
             sent[MIN_POSITION] = str(self._position)
         return sent
 

@@ -360,6 +360,17 @@ def test_reads_behind_an_event_that_was_followed_reflect_it() -> None:
     assert between.asked[1][2]["Ledger-Min-Position"] == "50"
 
 
+def test_an_outcome_is_asked_for_without_a_position_that_it_must_reflect() -> None:
+    outcome = {"status": "accepted", "result": POSTED}
+    script: Script = [(201, {"Ledger-Position": "9"}, POSTED), (200, {"Ledger-Position": "7"}, outcome)]
+    with balancer(script) as between, Client(between.address, api_key="k") as ledger:
+        ledger.recharge("cus_1", "1")
+        found = ledger.outcome("of before")
+
+    assert found is not None and found.position == 7
+    assert "Ledger-Min-Position" not in between.asked[1][2]
+
+
 @pytest.mark.parametrize("key", ["INV №7", "Größe", "two\nlines", "x" * 256])
 def test_a_key_that_the_api_would_not_take_is_refused_before_anything_is_sent(key: str) -> None:
     with balancer([(201, {}, POSTED)]) as between, Client(between.address, api_key="k") as ledger:
