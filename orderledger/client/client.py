@@ -150,11 +150,13 @@ class Client:
 
     def outcome(self, key: str) -> Posted | None:
         """Return what one's own command with this key led to; None when nothing is stored (yet). Raises its refusal."""
+        target = f"/v1/commands/{quote(key, safe='')}"
         try:
-            reply = self._read(f"/v1/commands/{quote(key, safe='')}")
+            # An outcome stays what it is, and has the position of then.
+            reply = self._send(Request(method="GET", target=target, is_read=True, is_of_any_age=True))
         except NotFound:
             return None
-        match reply:
+        match json.loads(reply.body):
             case {"status": "accepted", "result": result}:
                 return Posted.of(result, key=key, replayed=True)
             case {"status": "refused", "problem": problem}:

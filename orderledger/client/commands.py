@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orderledger.client.amounts import amount_text
-from orderledger.client.keys import new_key
+from orderledger.client.keys import ensure_key, new_key
 
 Amount = Decimal | str | int
 """In major units; a float is refused."""
@@ -27,6 +27,7 @@ class _Money:
     key: str = field(default_factory=new_key)
 
     def __post_init__(self) -> None:
+        ensure_key(self.key)
         amount_text(self.amount)
 
     def body(self) -> dict[str, Any]:
@@ -71,6 +72,9 @@ class PlaceOrder:
     reference: str | None = None
     key: str = field(default_factory=new_key)
 
+    def __post_init__(self) -> None:
+        ensure_key(self.key)
+
     def path(self) -> str:
         """Return the route of this command alone."""
         return "/v1/orders"
@@ -97,6 +101,9 @@ class Cancel:
     reason: str | None = None
     key: str = field(default_factory=new_key)
 
+    def __post_init__(self) -> None:
+        ensure_key(self.key)
+
     def path(self) -> str:
         """Return the route of this command alone."""
         return f"/v1/orders/{quote(self.order_id, safe='')}/cancellation"
@@ -117,6 +124,9 @@ class Reverse:
     position: int
     reason: str
     key: str = field(default_factory=new_key)
+
+    def __post_init__(self) -> None:
+        ensure_key(self.key)
 
     def path(self) -> str:
         """Return the route of this command alone."""

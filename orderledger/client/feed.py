@@ -53,23 +53,26 @@ def follow_events(sender: Sender, after: int, asked: dict[str, str], *, give_up_
     A stream that ends is opened again where it was, after the pause that it asked for, and one that breaks at the next
     address. Raises Unavailable when none could be opened for so long, a refusal at once.
     """
-    failures, last_good_s = 0, time.monotonic()
+    failures, broken_at_s = 0, 0.0
     pause_s = RETRY_S
     target = f"/v1/events?{urlencode(asked)}" if asked else "/v1/events"
     while True:
         try:
             for found in _one_stream(sender, target, after, failures):
-                failures, last_good_s = 0, time.monotonic()
+                failures = 0
                 if isinstance(found, Event):
                     after = found.position
+                    sender.learn(after)
                     yield found
-                    last_good_s = time.monotonic()
                 else:
                     pause_s = found
             time.sleep(pause_s)
         except _Broken as broken:
+            if failures == 0:
+                # The first in a row: until now a stream was open, however quiet.
+                broken_at_s = time.monotonic()
             failures += 1
-            if time.monotonic() - last_good_s > give_up_s:
+            if time.monotonic() - broken_at_s > give_up_s:
                 raise Unavailable(f"no event stream for {give_up_s:g} s: {broken}") from broken
             time.sleep(min(RETRY_S_MAX, RETRY_S * 2 ** min(failures, 6)) * random.uniform(0.5, 1.0))
 

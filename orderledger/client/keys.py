@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
+
+KEY_CHARACTERS_MAX = 255
+_KEY = re.compile(rf"[ -~]{{1,{KEY_CHARACTERS_MAX}}}")
 
 
 def new_key() -> str:
@@ -15,3 +19,9 @@ def new_key() -> str:
     number = (number & ~(0xF << 76)) | (7 << 76)
     number = (number & ~(0x3 << 62)) | (2 << 62)
     return str(uuid.UUID(int=number))
+
+
+def ensure_key(key: str) -> None:
+    """Raise ValueError for a key that the API would not take; some cannot even be sent."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"a key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters, not {key!r}")

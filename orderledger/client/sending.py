@@ -27,7 +27,11 @@ ACCEPTED = 202
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent. `key`: the idempotency key of a command, else empty."""
+    """What is sent.
+
+    `key`: the idempotency key of a command, else empty. `is_of_any_age`: a read that need not reflect what the client
+    has seen.
+    """
 
     method: str
     target: str
@@ -35,6 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     is_read: bool = False
+    is_of_any_age: bool = False
     is_dry_run: bool = False
 
     @property
@@ -88,7 +93,7 @@ class Sender:
                 if reply.status not in LATER and not (reply.status == ACCEPTED and request.key):
                     if not request.is_dry_run:
                         # A dry run tells a position that nothing has.
-                        self._learn(reply)
+                        self._learn_from(reply)
                     return reply
                 error = told = self._error(request, reply)
                 in_doubt = in_doubt or isinstance(error, OutcomeUnknown)
@@ -112,13 +117,18 @@ class Sender:
             sent.setdefault("Content-Type", "application/json")
         if request.key:
             sent["Idempotency-Key"] = request.key
-        if request.is_read and self._reads_own_writes and self._position:
+        if request.is_read and not request.is_of_any_age and self._reads_own_writes and self._position:
             sent[MIN_POSITION] = str(self._position)
         return sent
 
     def address(self, failures: int) -> Address:
         """Return where to try after so many failures."""
         return self.addresses[(self._first + failures) % len(self.addresses)]
+
+    def learn(self, position: int) -> None:
+        """Have later reads reflect this position."""
+        with self._lock:
+            self._position = max(self._position, position)
 
     def _attempt(self, request: Request, failures: int, ends_at_s: float) -> Reply:
         place = (self._first + failures) % len(self.addresses)
@@ -152,11 +162,10 @@ class Sender:
     def _unknown(self, request: Request, detail: str) -> ClientError:
         return Unavailable(detail) if request.is_read else OutcomeUnknown(detail, key=request.key)
 
-    def _learn(self, reply: Reply) -> None:
+    def _learn_from(self, reply: Reply) -> None:
         position = reply.headers.get(POSITION, "")
         if position.isdecimal():
-            with self._lock:
-                self._position = max(self._position, int(position))
+            self.learn(int(position))
 
     @staticmethod
     def _wait_s(failures: int, retry_after_s: float | None) -> float:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from api.safe_settings import findings_of_settings, processes_of
 from ledger.settings import FILE, PREFIX
 from orderledger.command_line import group
 from orderledger.surroundings import known_settings
@@ -25,6 +27,13 @@ DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 EXPOSURE_MAX = 20
 """In tenths; systemd calls below 3 "OK", and 9.6 is a service without any of it."""
+CALLS_OTHERS = {
+    ("api",): "sends login codes",
+    ("worker", "agent"): "asks executors",
+    ("worker", "webhooks"): "delivers to who subscribed",
+    ("worker", "maintenance"): "publishes checkpoints",
+}
+"""Roles that must reach the world outside, and why."""
 
 
 def compose() -> dict[str, Any]:
@@ -92,6 +101,72 @@ def test_every_secret_and_file_that_the_composition_names_is_made_or_there() -> 
     assert [each for each in mounted if not (DEPLOY / each).exists()] == []
     filled = set(found["services"]["nginx"]["environment"])
     assert set(re.findall(r"\$\{(\w+)\}", (DEPLOY / "nginx.conf").read_text())) == filled
+
+
+def test_who_calls_others_has_a_way_out_and_nobody_else() -> None:
+    services = compose()["services"]
+
+    has_way_out = {name for name, each in services.items() if "outside" in each["networks"]}
+
+    callers = {name for name, each in services.items() if tuple(each.get("command", ())) in CALLS_OTHERS}
+    assert {tuple(services[name]["command"]) for name in callers} == set(CALLS_OTHERS)
+    assert has_way_out == {*callers, "nginx"}
+    assert compose()["networks"]["inside"]["internal"]
+
+
+def test_the_addresses_that_nginx_looks_up_once_stay() -> None:
+    found = compose()
+    (given_out,) = found["networks"]["inside"]["ipam"]["config"]
+    subnet, others = ip_network(given_out["subnet"]), ip_network(given_out["ip_range"])
+
+    fixed = {
+        each["networks"]["inside"]["ipv4_address"]
+        for each in found["services"].values()
+        if each.get("command") == ["api"]
+    }
+
+    upstreams = {found["services"]["nginx"]["environment"][name] for name in ("API_ONE", "API_TWO")}
+    assert upstreams == {f"{address}:8000" for address in fixed} and len(fixed) == 2
+    assert others.subnet_of(subnet)
+    assert all(ip_address(address) in subnet and ip_address(address) not in others for address in fixed)
+
+
+def test_what_the_documents_run_in_containers_is_there_and_the_doctor_looks_as_the_service() -> None:
+    services = compose()["services"]
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    shown = [(name, words.split()) for name, words in re.findall(r"compose\.yaml run --rm (\S+) ([^#\n]+)", text)]
+
+    for name, words in shown:
+        assert "entrypoint" not in services[name] and words[0] in group.commands
+    (doctor,) = [services[name] for name, words in shown if words == ["doctor"]]
+    assert doctor["environment"]["ORDERLEDGER_DATABASE_URL_FILE"] == "/run/secrets/database_url"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/high-availability.md"])
+def test_no_start_is_refused_for_a_url_that_a_document_shows(document: str) -> None:
+    text = (ROOT / document).read_text()
+
+    urls = re.findall(r"ORDERLEDGER_DATABASE_URL=['\"](.+?)['\"]", text)
+
+    assert urls
+    for url in urls:
+        found = {each["check"]: each["finding"] for each in findings_of_settings({"ORDERLEDGER_DATABASE_URL": url})}
+        assert "secret key" in found and "database password" not in found, found
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/backup.md"])
+def test_grants_in_a_document_are_for_the_user_that_it_makes(document: str) -> None:
+    text = (ROOT / document).read_text()
+
+    (host,) = re.findall(r"CREATE USER orderledger@'(\S+)'", text)
+
+    assert re.findall(r"orderledger db grants ([^\n]*--apply)", text) == [f"--host {host} --apply"]
+
+
+def test_the_connections_of_a_process_are_those_that_the_doctor_counts() -> None:
+    one, _ = processes_of({})
+
+    assert f"which is {one} unless" in (DEPLOY / "mariadb.cnf").read_text()
 
 
 def test_the_image_gets_every_package_of_ours() -> None:

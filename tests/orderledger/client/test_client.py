@@ -107,6 +107,15 @@ def test_a_command_posted_again_is_the_same_command(ledger: Client, place: Place
     assert ledger.outcome(new_key()) is None
 
 
+def test_the_outcome_of_an_earlier_command_is_told_at_once(ledger: Client, place: Place) -> None:
+    first = ledger.recharge(place.customer_id, "1.00")
+    ledger.recharge(place.customer_id, "1.00")
+
+    found = ledger.outcome(first.key)
+
+    assert found is not None and found.position == first.position
+
+
 def test_what_was_written_is_read_at_once_also_from_the_read_models(ledger: Client, place: Place) -> None:
     for _ in range(5):
         placed = ledger.place_order("hello", 10, customer_id=place.customer_id, reference=new_key())

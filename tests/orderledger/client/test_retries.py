@@ -29,10 +29,17 @@ from proxy import proxied
 
 Script = Sequence[tuple[int, dict[str, str], object]]
 POSTED = {"position": 7, "type": "recharge.posted"}
+BALANCE = {"available": "1", "held": "0", "total": "1", "currency": "CNY", "version": 1, "position": 7}
+STREAM = {"Content-Type": "text/event-stream"}
+PIECE_S = 0.4
+"""Between the pieces of a stream."""
 
 
 class Balancer:
-    """What stands between client and service, such as a proxy, answering by a script; its last answer for ever."""
+    """What stands between client and service, such as a proxy, answering by a script; its last answer for ever.
+
+    A body that is a list is a stream of pieces.
+    """
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
@@ -52,12 +59,25 @@ def balancer(script: Script) -> Iterator[Balancer]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             made.asked.append((self.command, self.path, dict(self.headers), time.monotonic()))
             status, headers, body = script[min(len(made.asked), len(script)) - 1]
+            if isinstance(body, list):
+                self.stream(status, headers, body)
+                return
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        def stream(self, status: int, headers: dict[str, str], pieces: list[bytes]) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            for piece in pieces:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                time.sleep(PIECE_S)
+            self.close_connection = True
 
         do_GET = do_POST = do_PATCH = answer  # noqa: N815
 
@@ -70,6 +90,12 @@ def balancer(script: Script) -> Iterator[Balancer]:
     yield made
     server.shutdown()
     server.server_close()
+
+
+def event_at(position: int) -> bytes:
+    """An event as a stream has it."""
+    document = {"position": position, "recorded_at": "2026-11-28T10:00:00+00:00", "postings": []}
+    return b"data: %b\n\n" % json.dumps(document).encode()
 
 
 def nobody() -> str:
@@ -156,8 +182,7 @@ def test_what_has_no_key_is_not_repeated_after_a_doubt() -> None:
 
 
 def test_a_position_that_was_seen_is_asked_for_in_reads_unless_switched_off() -> None:
-    balance = {"available": "1", "held": "0", "total": "1", "currency": "CNY", "version": 1, "position": 7}
-    script: Script = [(201, {"Ledger-Position": "7"}, POSTED), (200, {}, balance)]
+    script: Script = [(201, {"Ledger-Position": "7"}, POSTED), (200, {}, BALANCE)]
     for switch, asked in ((True, "7"), (False, None)):
         with balancer(script) as between, Client(between.address, api_key="k", reads_own_writes=switch) as ledger:
             ledger.recharge("cus_1", "1")
@@ -306,6 +331,61 @@ def test_a_follower_comes_again_no_sooner_than_the_stream_says() -> None:
     assert len(came) == 3
     assert came[1] - came[0] >= 0.7
     assert came[2] - came[1] >= 0.1
+
+
+def test_a_follower_counts_failures_from_the_end_of_a_stream_however_quiet_that_was() -> None:
+    quiet = [b": still here\n\n"] * 4
+    script: Script = [(200, STREAM, quiet), (503, {}, b""), (200, STREAM, [event_at(50)])]
+    assert len(quiet) * PIECE_S > 1
+
+    with balancer(script) as between, Client(between.address, api_key="k") as ledger:
+        assert next(ledger.follow(give_up_s=1)).position == 50
+
+
+def test_a_follower_gives_up_when_no_stream_could_be_opened_for_so_long() -> None:
+    started_s = time.monotonic()
+
+    with Client(nobody(), api_key="k") as ledger, pytest.raises(Unavailable, match="no event stream"):
+        next(ledger.follow(give_up_s=0.5))
+
+    assert 0.5 <= time.monotonic() - started_s < 5
+
+
+def test_reads_behind_an_event_that_was_followed_reflect_it() -> None:
+    script: Script = [(200, STREAM, [event_at(50)]), (200, {}, BALANCE)]
+    with balancer(script) as between, Client(between.address, api_key="k") as ledger:
+        assert next(ledger.follow()).position == 50
+        ledger.balance("cus_1")
+
+    assert between.asked[1][2]["Ledger-Min-Position"] == "50"
+
+
+def test_an_outcome_is_asked_for_without_a_position_that_it_must_reflect() -> None:
+    outcome = {"status": "accepted", "result": POSTED}
+    script: Script = [(201, {"Ledger-Position": "9"}, POSTED), (200, {"Ledger-Position": "7"}, outcome)]
+    with balancer(script) as between, Client(between.address, api_key="k") as ledger:
+        ledger.recharge("cus_1", "1")
+        found = ledger.outcome("of before")
+
+    assert found is not None and found.position == 7
+    assert "Ledger-Min-Position" not in between.asked[1][2]
+
+
+@pytest.mark.parametrize("key", ["INV №7", "Größe", "two\nlines", "x" * 256])
+def test_a_key_that_the_api_would_not_take_is_refused_before_anything_is_sent(key: str) -> None:
+    with balancer([(201, {}, POSTED)]) as between, Client(between.address, api_key="k") as ledger:
+        for post in (
+            lambda: ledger.recharge("cus_1", "1", key=key),
+            lambda: ledger.deduct("cus_1", "1", key=key),
+            lambda: ledger.place_order("hello", 1, key=key),
+            lambda: ledger.cancel("ord_1", key=key),
+            lambda: ledger.reverse(7, "why", key=key),
+            lambda: ledger.batch([Recharge(customer_id="cus_1", amount="1", key=key)]),
+        ):
+            with pytest.raises(ValueError, match="printable ASCII"):
+                post()
+
+    assert between.asked == []
 
 
 def test_a_connection_is_used_again_also_with_a_thousand_files_open() -> None:
