@@ -51,7 +51,7 @@ def page(client: redis.Redis, name: str, request: dict[str, Any], *, limit: int)
 
 
 def _run(live: Generation, request: dict[str, Any], limit: int) -> Found | None:
-    """Walk until `limit` were found, nothing is left, or enough were looked at; None: the generation is gone."""
+    """Walk until `limit` were found, nothing is left, or enough were looked at; None: start anew, the generation is gone or older."""
     request |= {
         "checkpoint": keys.checkpoint(live.name, live.generation),
         "prefix": live.prefix,
@@ -66,6 +66,9 @@ def _run(live: Generation, request: dict[str, Any], limit: int) -> Found | None:
         if position == b"":
             if last == b"unbuilt":
                 raise ReadUnavailable(reason="the read model is being built")
+            return None
+        if int(position) < found.position:
+            # Redis went back: what the steps before found may not be there any more.
             return None
         # The position of the first step: what is older cannot be missing.
         found.position = found.position or int(position)

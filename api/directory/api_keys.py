@@ -45,9 +45,13 @@ def _read(call: Call, key_id: str) -> dict[str, Any]:
 def _change(call: Call, key_id: str, changes: Content, revision: int | None) -> dict[str, Any]:
     services = services_of(call)
     if changes.get("active"):
-        # A key that lives again is given away: whoever asks may know its secret.
         key = access.read(services.directory, key_id)
-        ensure_all_permitted(call.asker, permissions_of(services.directory, [key["role"]]))
+        if key["active"]:
+            # What is so already is nobody's gift, and must not undo what somebody else does at this moment.
+            changes = {name: value for name, value in changes.items() if name != "active"}
+        else:
+            # A key that lives again is given away: whoever asks may know its secret.
+            ensure_all_permitted(call.asker, permissions_of(services.directory, [key["role"]]))
     changed = access.change(services.directory, key_id, changes, revision=revision)
     services.principals.forget()
     return changed

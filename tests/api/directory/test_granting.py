@@ -21,6 +21,7 @@ def test_nobody_lets_an_ended_key_live_again_that_may_do_more_than_he(sqlite_fro
     clerk = Front(sqlite_front.app, sqlite_front.services, sqlite_front.create("api-keys", role="clerk")["key"])
     wider, own = sqlite_front.create("api-keys", role="admin"), sqlite_front.create("api-keys", role="clerk")
     leaked = Front(sqlite_front.app, sqlite_front.services, wider["key"])
+    assert clerk.ask("PATCH", f"api-keys/{wider['id']}", {"active": True, "name": "till 2"}).status_code == 200
     for each in (wider, own):
         assert clerk.ask("PATCH", f"api-keys/{each['id']}", {"active": False}).status_code == 200
     assert leaked.ask("GET", "me").status_code == 401
