@@ -82,7 +82,7 @@ def check_in_step(directory: Directory, ledger: Ledger, after: str = "") -> str:
     """Hold the customers behind an id that are marked in step against their accounts, in one step, and bring those in step
     that differ; return the id behind which to go on, an empty one after the last.
 
-    Source: docs/adr/0031.
+    Source: docs/adr/0030.
     """
     with directory.reading() as session:
         behind = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id > after)
