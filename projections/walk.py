@@ -51,7 +51,7 @@ def page(client: redis.Redis, name: str, request: dict[str, Any], *, limit: int)
 
 
 def _run(live: Generation, request: dict[str, Any], limit: int) -> Found | None:
-    """Walk until `limit` were found, nothing is left, or enough were looked at; None: start anew, the generation is gone or older."""
+    """Walk until `limit` were found, nothing is left, or enough were looked at; None: begin anew, it is gone or older."""
     request |= {
         "checkpoint": keys.checkpoint(live.name, live.generation),
         "prefix": live.prefix,
