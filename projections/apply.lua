@@ -1,6 +1,6 @@
 -- Applies one step if the checkpoint is still where the step was computed, and moves the checkpoint with it.
--- KEYS: checkpoint. ARGV: expected position, new position, its leaf hash, its time, prefix of the keys, and the writes as
--- one JSON list: of each its action, key and number of arguments, and these.
+-- KEYS: checkpoint. ARGV: expected position, new position, its leaf hash, its time, prefix of the keys, the writes as one
+-- JSON list (of each its action, key and number of arguments, and these), and 1 to let the generation be read from here on.
 local SEGMENT_MAX = 100
 
 if redis.call('HGET', KEYS[1], 'position') ~= ARGV[1] then
@@ -126,4 +126,5 @@ while at <= count do
   at = to + 1
 end
 redis.call('HSET', KEYS[1], 'position', ARGV[2], 'leaf', ARGV[3], 'at_us', ARGV[4])
+if ARGV[7] == '1' then redis.call('HDEL', KEYS[1], 'building_to') end
 return 1

@@ -96,8 +96,7 @@ def drain_once(
     """
     seen = generations.look(client, name)
     if seen is None:
-        with engine.connect() as connection:
-            _start(connection, client, name)
+        generations.start(client, name, is_building=True)
         seen = generations.look(client, name)
     if seen is None:
         # Redis lost the new one at once.
@@ -105,8 +104,7 @@ def drain_once(
     live, checkpoint, is_stopped = seen
     if checkpoint is None:
         # Only the data went, by someone's hand: what is left has no known position.
-        with engine.connect() as connection:
-            _start(connection, client, name, instead_of=live.generation)
+        generations.start(client, name, instead_of=live.generation, is_building=True)
         return 1
     if is_stopped:
         return None
@@ -117,29 +115,26 @@ def drain_once(
             if not events or events[0].position != checkpoint.position or events[0].leaf != checkpoint.leaf:
                 if _is_another_log(connection, checkpoint):
                     _log.warning("read-model-of-another-log", projection=name, position=checkpoint.position)
-                    _start(connection, client, name, instead_of=live.generation)
+                    generations.start(client, name, instead_of=live.generation, is_building=True)
                     return 1
                 return _stopped(live, checkpoint, checkpoint.position, "the log has no such event any more")
             events = events[1:]
     events = events[:batch_events]
+    # Less than was asked for is the end. What comes meanwhile does not count, or a busy log would never be at its end.
+    finishes = checkpoint.is_building and len(events) < batch_events
     try:
         if not events:
-            if checkpoint.is_building:
+            if finishes:
                 live.finish(at=checkpoint)
             return 0
         with tracing.span("projection.batch", projection=name, position=events[-1].position, events=len(events)):
-            return apply_batch(live, checkpoint, events, recent)
+            return apply_batch(live, checkpoint, events, recent, finishes=finishes)
     except (ValueError, TypeError, LookupError):
         # What Redis holds is not what a step wrote. Only a rebuild helps, and a person should know why.
         _log.exception("read-model-damaged", projection=name, position=checkpoint.position)
         return _stopped(live, checkpoint, checkpoint.position + 1, "the read model is damaged; rebuild it")
     except Unappliable as stop:
         return _stopped(live, checkpoint, stop.position, stop.reason)
-
-
-def _start(connection: sa.Connection, client: redis.Redis, name: str, *, instead_of: str = "") -> None:
-    """Begin a generation that is not read before it has what the log has now."""
-    generations.start(client, name, instead_of=instead_of, building_to=log.head(connection).position)
 
 
 def _stopped(live: Generation, checkpoint: Checkpoint, position: int, reason: str) -> int | None:
@@ -151,11 +146,16 @@ def _stopped(live: Generation, checkpoint: Checkpoint, position: int, reason: st
 
 
 def apply_batch(
-    generation: Generation, checkpoint: Checkpoint, events: Sequence[Excerpt], recent: Recent | None = None
+    generation: Generation,
+    checkpoint: Checkpoint,
+    events: Sequence[Excerpt],
+    recent: Recent | None = None,
+    *,
+    finishes: bool = False,
 ) -> int:
     """Apply events that follow the checkpoint, up to the first that cannot be; return how many.
 
-    Raises Unappliable when that is the very first one.
+    `finishes`: with all of them it is at the end of the log. Raises Unappliable when the very first one cannot be applied.
     """
     follow = [each for number, each in enumerate(events, 1) if each.position == checkpoint.position + number]
     if not follow:
@@ -167,7 +167,7 @@ def apply_batch(
     step, follow = _fold(generation, follow)
     after = checkpoint_at(follow[-1])
     # When it was not applied, someone else was faster, and there is something to look for all the same.
-    if generation.apply(step, before=checkpoint, after=after):
+    if generation.apply(step, before=checkpoint, after=after, finishes=finishes and len(follow) == len(events)):
         recent.keep(generation, checkpoint, step.noted, after)
     return len(follow)
 

@@ -2,7 +2,7 @@
 
 Data and checkpoint of a generation change together or not at all. When Redis loses everything, the pointer to the
 live generation goes too, and the next drain starts another one from the beginning of the log. That one is not read before
-it has what was in the log by then.
+a drain has been at the end of the log with it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ DELETE_KEYS_MAX = 500
 """Keys deleted in one go, so that no other client waits long."""
 CHECKPOINT_FIELDS = ["position", "leaf", "at_us", "building_to"]
 """What is stored of a checkpoint."""
+NO_POSITION = 2**53 - 1
+"""Further than any log, and exact in Lua."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """How far a generation is: the last position applied, that event's leaf hash and time.
 
-    `building_to` is the head of the log when the generation was begun, 0 once it is known to have that.
+    `building_to` is `NO_POSITION` from when the generation is begun until a drain is at the end of the log with it, then 0.
+    Earlier versions write the head that the log has when it is begun, and compare as this one does.
     """
 
     position: int
@@ -46,7 +49,7 @@ class Checkpoint:
 
     @property
     def is_building(self) -> bool:
-        """Whether it lacks what was in the log when it was begun: nothing may be read of it then."""
+        """Whether it has never been at the end of the log: nothing may be read of it then."""
         return self.position < self.building_to
 
 
@@ -101,14 +104,17 @@ class Generation:
             found += [None if value is None else value.decode() for value in values]
         return found
 
-    def apply(self, step: Step, *, before: Checkpoint, after: Checkpoint) -> bool:
-        """Apply a step computed at `before`; False when someone else moved the checkpoint, or it is gone."""
+    def apply(self, step: Step, *, before: Checkpoint, after: Checkpoint, finishes: bool = False) -> bool:
+        """Apply a step computed at `before`; False when someone else moved the checkpoint, or it is gone.
+
+        `finishes`: it is read from here on, as `after` is the end of the log.
+        """
         began_s = time.perf_counter()
         done = run_script(
             self.client,
             "apply",
             [keys.checkpoint(self.name, self.generation)],
-            [before.position, after.position, after.leaf, after.at_us, self.prefix, step.writes()],
+            [before.position, after.position, after.leaf, after.at_us, self.prefix, step.writes(), int(finishes)],
         )
         if done:
             APPLY_S.labels(self.name).observe(time.perf_counter() - began_s)
@@ -131,10 +137,7 @@ class Generation:
         return bool(done)
 
     def finish(self, *, at: Checkpoint) -> None:
-        """Let it be read, as it has all there is in the log; nothing when someone moved the checkpoint.
-
-        The log may have become shorter while it was being built.
-        """
+        """Let it be read, as it has all there is in the log; nothing when someone moved the checkpoint."""
         run_script(self.client, "built", [keys.checkpoint(self.name, self.generation)], [at.position])
 
     def stopped(self) -> tuple[int, str] | None:
@@ -175,17 +178,17 @@ def look(client: redis.Redis, name: str) -> tuple[Generation, Checkpoint | None,
     return Generation(client, name, generation.decode()), checkpoint_of(values), bool(is_stopped)
 
 
-def start(client: redis.Redis, name: str, *, instead_of: str = "", building_to: int = 0) -> Generation:
+def start(client: redis.Redis, name: str, *, instead_of: str = "", is_building: bool = False) -> Generation:
     """Return the live generation, an empty new one when there is none, or when it is `instead_of`.
 
-    The new one is not read before it has reached `building_to`.
+    `is_building`: the new one is not read before it is finished.
     """
     new = new_generation()
     found = run_script(
         client,
         "start",
         [keys.pointer(name), keys.generations(name), keys.checkpoint(name, new)],
-        [new, instead_of, building_to],
+        [new, instead_of, NO_POSITION if is_building else 0],
     )
     return Generation(client, name, found.decode())
 

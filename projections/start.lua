@@ -1,6 +1,6 @@
 -- Makes an empty generation live unless there is another one by now; returns the live one.
 -- KEYS: pointer, set of generations, checkpoint of the new generation. ARGV: new generation, generation to replace, and
--- the position it is not read before.
+-- the position it is not read before, 0 for none.
 local live = redis.call('GET', KEYS[1])
 if live and live ~= ARGV[2] then
   return live

@@ -12,6 +12,7 @@ from ledger import log
 from ledger.clock import now_us
 from projections import generations
 from projections.catalogue import FOLDS
+from projections.generations import Checkpoint
 from projections.redis_clients import reading
 
 State = Literal["current", "behind", "stopped", "missing"]
@@ -21,8 +22,8 @@ State = Literal["current", "behind", "stopped", "missing"]
 class Status:
     """A read model's position, its lag in events and in seconds (since the first event not applied was recorded).
 
-    stopped: `stopped_position` names the event that cannot be applied, `reason` says why. missing: nothing was drained
-    yet, or Redis lost it.
+    behind: it lacks events, or is not read yet. stopped: `stopped_position` names the event that cannot be applied,
+    `reason` says why. missing: nothing was drained yet, or Redis lost it.
     """
 
     name: str
@@ -43,25 +44,27 @@ def status(client: redis.Redis, connection: sa.Connection) -> list[Status]:
     return [_status(connection, head, *each) for each in seen]
 
 
-def _seen(client: redis.Redis, name: str) -> tuple[int | None, tuple[int, str] | None]:
+def _seen(client: redis.Redis, name: str) -> tuple[Checkpoint | None, tuple[int, str] | None]:
     live = generations.live(client, name)
     checkpoint = None if live is None else live.checkpoint()
     if live is None or checkpoint is None:
         return None, None
-    return checkpoint.position, live.stopped()
+    return checkpoint, live.stopped()
 
 
 def _status(
-    connection: sa.Connection, head: int, name: str, position: int | None, stopped: tuple[int, str] | None
+    connection: sa.Connection, head: int, name: str, checkpoint: Checkpoint | None, stopped: tuple[int, str] | None
 ) -> Status:
-    reached = position or 0
+    reached = 0 if checkpoint is None else checkpoint.position
     lag_events = max(0, head - reached)
     first = log.event_at(connection, reached + 1) if lag_events else None
-    state: State = "behind" if lag_events else "current"
-    if position is None:
+    state: State = "current"
+    if checkpoint is None:
         state = "missing"
     elif stopped is not None:
         state = "stopped"
+    elif lag_events or checkpoint.is_building:
+        state = "behind"
     return Status(
         name=name,
         position=reached,

@@ -1,4 +1,4 @@
-"""A read model that is being built says so to its readers, until it has what the log had when it was begun."""
+"""A read model that is being built says so to its readers, until it has been at the end of the log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from ledger import log
 from ledger.clock import now_us
 from ledger.errors import ReadUnavailable
 from projections import generations, keys, transaction_search
@@ -16,9 +17,11 @@ from projections.activity import read_activity
 from projections.balances import read_balances
 from projections.context import Context
 from projections.drain import drain_once, drain_with
+from projections.freshness import position_of
 from projections.order_filters import OrderFilters
 from projections.rebuild import rebuild
 from projections.status import status
+from projections.sweep import sweep
 from projections.transaction_search import TransactionFilters
 from projections.wake import PROJECTIONS
 from shop import fill
@@ -43,21 +46,60 @@ def fill_shop(desk: Desk) -> None:
     fill(desk.ledger, random.Random(3), customers=3, orders=50)
 
 
+def head(use: Context) -> int:
+    with use.engine.connect() as connection:
+        return log.head(connection).position
+
+
 def expect_unavailable(use: Context, read: Read) -> None:
     with pytest.raises(ReadUnavailable, match="being built"):
         read(use.redis)
 
 
 @every_reader
-def test_nothing_is_read_of_a_read_model_before_it_has_what_the_log_had(
+def test_nothing_is_read_of_a_read_model_before_it_has_all_that_the_log_has(
     desk: Desk, use: Context, name: str, read: Read
 ) -> None:
     fill_shop(desk)
+    begun_at = head(use)
     assert drain_once(use.engine, use.redis, name, 10) == 10
+    expect_unavailable(use, read)
 
+    fill_shop(desk)
+    assert drain_once(use.engine, use.redis, name, begun_at) == begun_at
+    assert position_of(use.redis, name) > begun_at
     expect_unavailable(use, read)
 
     drain_with(use, name, linger_s=0)
+    read(use.redis)
+
+
+@every_reader
+def test_a_read_model_of_a_log_that_grows_with_every_look_is_read(
+    desk: Desk, use: Context, name: str, read: Read
+) -> None:
+    fill_shop(desk)
+    drain_once(use.engine, use.redis, name, head(use))
+    expect_unavailable(use, read)
+
+    desk.open()
+    assert drain_once(use.engine, use.redis, name, 10) == 1
+
+    read(use.redis)
+
+
+@every_reader
+def test_a_read_model_that_was_begun_by_an_earlier_version_is_read_once_it_has_what_the_log_had_then(
+    desk: Desk, use: Context, name: str, read: Read
+) -> None:
+    fill_shop(desk)
+    live = generations.start(use.redis, name)
+    use.redis.hset(keys.checkpoint(name, live.generation), "building_to", 20)
+
+    assert drain_once(use.engine, use.redis, name, 10) == 10
+    expect_unavailable(use, read)
+    assert drain_once(use.engine, use.redis, name, 10) == 10
+
     read(use.redis)
 
 
@@ -109,13 +151,28 @@ def test_a_log_that_ends_earlier_than_it_did_is_read_once_its_end_is_reached(
     desk: Desk, use: Context, name: str, read: Read
 ) -> None:
     desk.open(recharged_minor=500)
-    generations.start(use.redis, name, building_to=1_000)
+    live = generations.start(use.redis, name)
+    use.redis.hset(keys.checkpoint(name, live.generation), "building_to", 1_000)
+    expect_unavailable(use, read)
 
     assert drain_once(use.engine, use.redis, name, 10) == 2
-    expect_unavailable(use, read)
-    assert drain_once(use.engine, use.redis, name, 10) == 0
 
     read(use.redis)
+
+
+@every_reader
+def test_the_sweeper_wakes_who_was_lost_between_the_last_event_and_the_end(
+    desk: Desk, use: Context, name: str, read: Read
+) -> None:
+    fill_shop(desk)
+    drain_once(use.engine, use.redis, name, head(use))
+    expect_unavailable(use, read)
+
+    assert name in sweep(use.redis, use.queue_redis, use.engine)
+    drain_with(use, name, linger_s=0)
+
+    read(use.redis)
+    assert name not in sweep(use.redis, use.queue_redis, use.engine)
 
 
 @every_reader
