@@ -176,7 +176,7 @@ def change(
             row.in_step = False
         touch(row)
     if not row.in_step:
-        refused = _follow(directory, ledger, [customer_id], asker).get(customer_id)
+        refused = _follow(directory, ledger, [customer_id], asker, atomic=True).get(customer_id)
         if refused is not None:
             raise refused
     with already_saved():
@@ -243,9 +243,11 @@ def erase(directory: Directory, ledger: Ledger, customer_id: str, asker: Asker) 
     _follow(directory, ledger, [customer_id], asker)
 
 
-def _follow(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> dict[str, Refused]:
+def _follow(
+    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker, *, atomic: bool = False
+) -> dict[str, Refused]:
     with already_saved():
-        return bring_in_step(directory, ledger, customer_ids, asker)
+        return bring_in_step(directory, ledger, customer_ids, asker, atomic=atomic)
 
 
 @contextmanager

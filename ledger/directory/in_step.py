@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session, joinedload
 
 from ledger.accounts import OPEN, SUSPENDED, Account
@@ -44,6 +45,8 @@ class Asker:
 
 
 SYSTEM = Asker(actor="system:directory", correlation_id="reconcile")
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +92,26 @@ def check_in_step(directory: Directory, ledger: Ledger, after: str = "") -> str:
         rows = list(session.scalars(behind.order_by(Customer.id).limit(STEP_CUSTOMERS)))
     accounts = ledger.accounts([row.id for row in rows])
     differing = [row.id for row in rows if row.in_step and _commands(row, accounts.get(row.id), SYSTEM)]
-    bring_in_step(directory, ledger, differing, SYSTEM)
+    for customer_id in differing:
+        _log.warning("account-differs-from-row", customer_id=customer_id)
+    for customer_id, refused in bring_in_step(directory, ledger, differing, SYSTEM).items():
+        _log.warning("account-change-refused", customer_id=customer_id, code=refused.code)
     return rows[-1].id if len(rows) == STEP_CUSTOMERS else ""
 
 
 def bring_in_step(
-    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker
+    directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker, *, atomic: bool = False
 ) -> dict[str, Refused]:
-    """Send the commands that take the accounts to where their customers' rows want them; return what was refused."""
+    """Send the commands that take the accounts to where their customers' rows want them; return what was refused.
+
+    `atomic`: one customer's change, which takes effect whole or not at all. Otherwise what is refused takes nothing along: a
+    suspension holds, whatever else is wanted of that account or of others.
+    """
     refused: dict[str, Refused] = {}
     for start in range(0, len(customer_ids), STEP_CUSTOMERS):
         ids = customer_ids[start : start + STEP_CUSTOMERS]
         for _ in range(ROUNDS_MAX):
-            stepped = _step(directory, ledger, ids, asker)
+            stepped = _step(directory, ledger, ids, asker, atomic=atomic)
             refused |= stepped.refused
             ids = stepped.overtaken
             if not ids:
@@ -109,14 +119,13 @@ def bring_in_step(
     return refused
 
 
-def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker) -> _Stepped:
+def _step(directory: Directory, ledger: Ledger, customer_ids: Sequence[str], asker: Asker, *, atomic: bool) -> _Stepped:
     with directory.reading() as session:
         query = sa.select(Customer).options(joinedload(Customer.level)).where(Customer.id.in_(customer_ids))
         rows = list(session.scalars(query))
     accounts = ledger.accounts([row.id for row in rows])
     wanted = [(row.id, submission) for row in rows for submission in _commands(row, accounts.get(row.id), asker)]
-    # A change of one customer takes effect whole or not at all; among many, one customer's refusal is its own.
-    outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=len(rows) == 1)
+    outcomes = ledger.append_batch([submission for _, submission in wanted], atomic=atomic)
     stepped = _Stepped(refused={}, overtaken=[])
     undecided: set[str] = set()
     for (customer_id, _), outcome in zip(wanted, outcomes, strict=True):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
+import structlog
 
 from ledger.append import Ledger
 from ledger.commands import Deduct, Recharge
@@ -120,6 +122,47 @@ def test_commands_of_an_overtaken_change_whose_sender_died_do_not_have_the_last_
     assert (account.credit_limit_minor, account.level_id, account.status) == (10_000, None, "open")
     assert check_in_step(office.directory, office.ledger) == ""
     assert office.ledger.accounts([customer_id])[customer_id] == account
+
+
+@pytest.mark.parametrize("find", [check_in_step, reconcile])
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_a_customer_whose_credit_was_spent_after_its_suspension_was_overtaken_is_suspended_all_the_same(
+    office: Any, find: Callable[[Any, Ledger], object], neighbours: int
+) -> None:
+    customer_id = office.customer()["id"]
+    office.change(customer_id, status="suspended")
+    others = [office.customer()["id"] for _ in range(neighbours)]
+
+    class Died(Exception):
+        pass
+
+    def suspend_again() -> None:
+        office.change(customer_id, status="suspended", credit_limit="0")
+
+    def spend_and_die() -> None:
+        deduction = Deduct(account_id=customer_id, amount_minor=5_000, currency="CNY")
+        assert office.ledger.append(submission(deduction)).error is None
+        raise Died
+
+    dying = cast(Ledger, Interrupted(office.ledger, before=suspend_again, after=spend_and_die))
+    with pytest.raises(Died):
+        customers.change(office.directory, dying, customer_id, {"status": "active", "credit_limit": "100.00"}, ASKER)
+    with office.directory.writing() as session:
+        session.execute(sa.update(Customer).where(Customer.id.in_(others)).values(credit_limit_minor=1))
+        session.execute(sa.update(Customer).values(in_step=int(find is check_in_step)))
+
+    with structlog.testing.capture_logs() as said:
+        find(office.directory, office.ledger)
+
+    shown = customers.read(office.directory, customer_id)
+    account = office.ledger.accounts([customer_id])[customer_id]
+    assert (account.status, account.credit_limit_minor) == ("suspended", 10_000)
+    assert (shown["status"], shown["credit_limit"]) == ("suspended", "100.00")
+    assert [account.credit_limit_minor for account in office.ledger.accounts(others).values()] == [1] * neighbours
+    if find is check_in_step:
+        refused = {"event": "account-change-refused", "code": "credit-limit-in-use", "customer_id": customer_id}
+        assert [each.get("customer_id") for each in said] == [*sorted([customer_id, *others]), customer_id]
+        assert said[-1] == {**refused, "log_level": "warning"}
 
 
 def test_a_change_that_the_ledger_refuses_in_part_is_refused_whole(office: Any) -> None:
