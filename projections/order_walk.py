@@ -103,6 +103,7 @@ class OrderWalk:
         answer = self._look(self._first_request(after))
         self.position, self._low, self._high = int(answer[1]), answer[2], answer[3]
         self._live = Generation(client, NAME, answer[0].decode())
+        self._checkpoint = keys.checkpoint(NAME, self._live.generation)
         self.numbers: list[int] | None = None
         self._documents: dict[int, str] = {}
         if answer[4] == b"numbers":
@@ -157,8 +158,8 @@ class OrderWalk:
         unknown = [each for each in numbers if each not in self._documents]
         for start in range(0, len(unknown), READ_MAX):
             some = unknown[start : start + READ_MAX]
-            arguments = [self._live.prefix, order_layout.DOCUMENTS_PER_BLOCK, *some]
-            for number, line in zip(some, run_script(self._client, "order_documents", [], arguments), strict=True):
+            lines = self._run("order_documents", order_layout.DOCUMENTS_PER_BLOCK, *some)
+            for number, line in zip(some, lines, strict=True):
                 if line is None:
                     raise Gone
                 self._documents[number] = line.decode()
@@ -227,13 +228,20 @@ class OrderWalk:
         if not parts:
             return []
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.hget(keys.checkpoint(NAME, self._live.generation), "position")
+        pipeline.hget(self._checkpoint, "position")
         pipeline.mget([self._live.prefix + each for each in parts])
         position, strings = pipeline.execute()
         if position is None or int(position) < self.position:
             # Redis went back: what was full at the first look may not be so any more.
             raise Gone
         return cast("list[bytes | None]", strings)
+
+    def _run(self, name: str, *arguments: Any) -> Any:
+        """Run a script that reads of the generation as of `position` or later. Raises Gone."""
+        found = run_script(self._client, name, [self._checkpoint], [self.position, self._live.prefix, *arguments])
+        if found is None:
+            raise Gone
+        return found
 
     @property
     def _strings_of_columns(self) -> int:
@@ -254,8 +262,7 @@ class OrderWalk:
         for start, *ends in ranges:
             begin, end = b"[" + start.encode(), b"(" + (ends[0].encode() if ends else start.encode() + b"\xff")
             while begin:
-                arguments = [self._live.prefix, begin, end, READ_MAX]
-                members, begin = run_script(self._client, "order_references", [], arguments)
+                members, begin = self._run("order_references", begin, end, READ_MAX)
                 found += [int(each[each.rindex(b"\0") + 1 :], 16) for each in members]
                 if len(found) > REFERENCES_MAX:
                     return None

@@ -8,6 +8,8 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import pytest
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from ledger.database import open_engine
 from ledger.settings import LedgerSettings
-from projections import generations, keys, order_layout
+from projections import generations, keys, order_layout, order_walk
 from projections.context import Context
 from projections.diff import diff
 from projections.drain import drain_once, drain_with
@@ -240,21 +242,47 @@ def test_a_redis_taken_back_between_a_look_and_a_read_stops_nothing(desk: Desk, 
     assert diff(use.engine, use.redis, "balances").differences == ()
 
 
-def test_what_a_window_holds_is_not_read_of_a_redis_that_went_back_since_the_first_look(
-    desk: Desk, use: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(order_layout, "WINDOW", 64)
+@contextmanager
+def gone_back_at_the_end(desk: Desk, use: Context) -> Iterator[None]:
+    """Fill the orders read model; at the end take Redis back to when it had a third."""
     fill_shop(desk, orders=50)
     drain_with(use, "orders", linger_s=0)
     saved = kept(use.redis)
     fill_shop(desk, orders=100)
     drain_with(use, "orders", linger_s=0)
-
-    walk = OrderWalk(use.redis, OrderFilters(amount_min_minor=1), descending=False)
+    yield
     bring_back(use.redis, saved)
+
+
+def test_what_a_window_holds_is_not_read_of_a_redis_that_went_back_since_the_first_look(
+    desk: Desk, use: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_layout, "WINDOW", 64)
+    with gone_back_at_the_end(desk, use):
+        walk = OrderWalk(use.redis, OrderFilters(amount_min_minor=1), descending=False)
 
     with pytest.raises(Gone):
         list(walk.windows())
+
+
+def test_no_order_is_read_of_a_redis_that_went_back_since_the_first_look(desk: Desk, use: Context) -> None:
+    with gone_back_at_the_end(desk, use):
+        walk = OrderWalk(use.redis, OrderFilters(amount_min_minor=1), descending=False)
+
+    with pytest.raises(Gone):
+        walk.documents([1])
+
+
+def test_no_references_are_read_of_a_redis_that_went_back_since_the_first_look(
+    desk: Desk, use: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_walk, "NAMED_MAX", 2)
+    with gone_back_at_the_end(desk, use):
+        walk = OrderWalk(use.redis, OrderFilters(reference_prefix="inv"), descending=False)
+    assert walk.is_open
+
+    with pytest.raises(Gone):
+        walk.name_all()
 
 
 def damage(engine: sa.Engine, statement: str) -> None:

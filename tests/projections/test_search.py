@@ -194,7 +194,7 @@ def test_references_that_far_too_many_share_are_read_once_a_search(
 
     def counting(client: redis.Redis, name: str, script_keys: list[str], arguments: list[object]) -> object:
         # What goes on where the look before ended begins with "(".
-        if name == "order_references" and bytes(arguments[1]).startswith(b"["):
+        if name == "order_references" and bytes(arguments[2]).startswith(b"["):
             begun.append(arguments)
         return run_script(client, name, script_keys, arguments)
 
