@@ -15,6 +15,7 @@ from ledger.leaf import LEAF_FIELDS, leaf_bytes, leaf_hash
 from ledger.safety.checks import CATALOGUE as CATALOGUE_OF_CHECKS
 from orderledger.command_line import group
 from orderledger.reference import reference_table
+from projections.catalogue import FOLDS
 
 pytestmark = pytest.mark.docs
 ROOT = Path(__file__).parent.parent.parent
@@ -98,6 +99,12 @@ def test_the_readme_is_short_and_names_only_commands_that_exist() -> None:
 
     for command in re.findall(r"orderledger ([a-z-]+)", readme):
         assert command in group.commands, command
+
+
+def test_every_read_model_that_the_documents_rebuild_or_compare_exists() -> None:
+    for document in DOCS.rglob("*.md"):
+        for name in re.findall(r"projections (?:rebuild|diff) ([a-z]+)", document.read_text("utf-8")):
+            assert name in FOLDS, f"{document.name} names {name}"
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
