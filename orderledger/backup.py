@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from ledger.database import database_url, directory_url, open_engine, outlast_id
 from ledger.directory import webhooks
 from ledger.directory.models import Base, Customer, Role
 from ledger.errors import LedgerError
+from ledger.exporting.files import whole_file
+from ledger.exporting.writing import ExportRefused
 from ledger.grants import APPEND_ONLY
 from ledger.proofs.sealing import latest
 from ledger.settings import LedgerSettings, read_settings
@@ -53,12 +54,12 @@ class BackupRefused(LedgerError):
 
 
 def backup(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
-    """Write a consistent copy and return its position and number of rows. An existing file is never overwritten."""
-    if file.exists():
-        raise BackupRefused(problem=f"{file} exists; name a new file")
-    partial = file.with_name(file.name + ".partial")
+    """Write a consistent copy and return its position and number of rows. An existing file is never overwritten.
+
+    Raises BackupRefused, also while another run writes the file.
+    """
     rows = 0
-    with _opened(environment) as engines, _private(partial) as out:
+    with _opened(environment) as engines, _written(file) as out:
         with _snapshot(engines["log"]) as log_connection, _snapshot(engines["directory"]) as directory_connection:
             connections = {"log": log_connection, "directory": directory_connection}
             position = log.head(log_connection).position
@@ -73,7 +74,6 @@ def backup(environment: Mapping[str, str], file: Path) -> dict[str, Any]:
                         _write(out, {"history": history, "table": table.name, "rows": chunk})
                         rows += len(chunk)
         _write(out, {"rows": rows})
-    partial.rename(file)
     return {"position": position, "sealed": 0 if sealed is None else sealed.size, "rows": rows, "file": str(file)}
 
 
@@ -121,14 +121,16 @@ def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _private(path: Path) -> Iterator[Any]:
-    # Names and phone numbers are in it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as raw:
-        with gzip.open(raw, "wt", encoding="utf-8") as out:
+def _written(file: Path) -> Iterator[Any]:
+    try:
+        # Names and phone numbers are in it.
+        with (
+            whole_file(file, resumable=False, resume=False, private=True) as raw,
+            gzip.open(raw, "wt", encoding="utf-8") as out,
+        ):
             yield out
-        raw.flush()
-        os.fsync(raw.fileno())
+    except ExportRefused as refused:
+        raise BackupRefused(problem=refused.problem) from None
 
 
 def _write(out: Any, document: Mapping[str, Any]) -> None:

@@ -18,10 +18,11 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def whole_file(path: Path, *, resumable: bool, resume: bool) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, resumable: bool, resume: bool, private: bool = False) -> Iterator[BinaryIO]:
     """Yield a file to write, which becomes `path` at the end. Raises ExportRefused.
 
     `resumable`: after a failure the part stays, and is never overwritten. `resume`: it is opened where it begins.
+    `private`: nobody but its owner may read it.
     """
     part = part_of(path)
     _ensure_new(path)
@@ -30,12 +31,14 @@ def whole_file(path: Path, *, resumable: bool, resume: bool) -> Iterator[BinaryI
     if resumable and not resume and part.exists():
         raise ExportRefused(problem=f"{part} was left by an interrupted export; go on with --resume, or remove it")
     try:
-        with _alone(part, path, resume=resume) as file:
+        with _alone(part, path, resume=resume, mode=0o600 if private else 0o666) as file:
             # Removed or renamed while it is locked: it is nobody else's then.
             try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+                # Whoever put it there took no lock.
+                _ensure_new(path)
             except BaseException:
                 if not resumable:
                     part.unlink(missing_ok=True)
@@ -51,10 +54,10 @@ def whole_file(path: Path, *, resumable: bool, resume: bool) -> Iterator[BinaryI
 
 
 @contextmanager
-def _alone(part: Path, path: Path, *, resume: bool) -> Iterator[BinaryIO]:
+def _alone(part: Path, path: Path, *, resume: bool, mode: int) -> Iterator[BinaryIO]:
     """Open a part that nobody else writes; what is in it goes, unless it is resumed. Raises ExportRefused, OSError."""
     # Nothing of it goes before the lock is ours.
-    descriptor = os.open(part, os.O_RDWR if resume else os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(part, os.O_RDWR if resume else os.O_RDWR | os.O_CREAT, mode)
     with os.fdopen(descriptor, "r+b" if resume else "wb") as file:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -156,6 +156,30 @@ def test_an_erased_customer_is_found_nowhere_and_every_proof_stays(desk: Desk, l
         assert account is not None and account.status == "suspended"
 
 
+def test_a_file_that_a_backup_is_writing_is_refused_to_a_second_one(
+    desk: Desk, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer(desk, "x")
+    file, other = tmp_path / "copy", f"sqlite:///{tmp_path / 'other.sqlite'}"
+    rows_of, begun = backing_up._rows_of, list[bool]()
+
+    def rows_while_another_begins(connection: sa.Connection, table: sa.Table) -> Iterator[Any]:
+        if table.name == "events" and not begun:
+            begun.append(True)
+            with pytest.raises(BackupRefused, match="another run"):
+                backup(of(ledger_url), file)
+        yield from rows_of(connection, table)
+
+    monkeypatch.setattr(backing_up, "_rows_of", rows_while_another_begins)
+
+    done = backup(of(ledger_url), file)
+
+    upgrade(other)
+    assert begun
+    assert restore(of(other), file)["rows"] == done["rows"]
+    assert {each.name for each in tmp_path.iterdir() if each.name.startswith("copy")} == {"copy"}
+
+
 def test_restored_subscriptions_are_no_further_than_the_restored_log(
     desk: Desk, ledger_url: str, tmp_path: Path
 ) -> None:

@@ -63,3 +63,22 @@ def test_what_a_run_that_broke_off_left_is_overwritten(tmp_path: Path) -> None:
         file.write(b"whole")
 
     assert path.read_bytes() == b"whole"
+
+
+def test_a_file_that_somebody_else_puts_there_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+
+    with pytest.raises(ExportRefused, match="exists"), whole_file(path, resumable=False, resume=False):
+        path.write_bytes(b"another")
+
+    assert path.read_bytes() == b"another"
+    assert not part_of(path).exists()
+
+
+def test_a_private_file_is_its_owners_alone_from_the_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+
+    with whole_file(path, resumable=False, resume=False, private=True):
+        begun = part_of(path).stat().st_mode & 0o777
+
+    assert (begun, path.stat().st_mode & 0o777) == (0o600, 0o600)
