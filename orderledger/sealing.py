@@ -28,6 +28,8 @@ STEPS_MAX = 20
 PUBLISH_TIMEOUT_S = 20.0
 DELIVERY_WAIT_S = 0.5
 """How long a look waits for the delivery that it began; what takes longer goes on beside all else."""
+DELIVERY_S_MAX = 2 * PUBLISH_TIMEOUT_S
+"""From when on a delivery counts as failed that has not ended: a target may hang, or say a little now and then, for ever."""
 Deliver = Callable[[Sealed], None]
 
 _log = structlog.get_logger(__name__)
@@ -103,18 +105,25 @@ class Publisher:
         self._deliver = deliver
         self._size = 0
         self._delivery: threading.Thread | None = None
+        self._began_at_s = 0.0
         self._failure: Exception | None = None
 
     def look(self) -> None:
         """Deliver the newest checkpoint if it is new. Raises PublishingFailed until one got there."""
-        if self._delivery is None or not self._delivery.is_alive():
+        if not self._is_delivering():
             newest = read(self._engine, latest)
             if newest is not None and newest.size != self._size:
+                self._began_at_s = time.monotonic()
                 self._delivery = threading.Thread(target=self._run, args=(newest,), name="publishing", daemon=True)
                 self._delivery.start()
                 self._delivery.join(DELIVERY_WAIT_S)
+        elif time.monotonic() - self._began_at_s > DELIVERY_S_MAX:
+            raise PublishingFailed()
         if self._failure is not None:
             raise PublishingFailed() from self._failure
+
+    def _is_delivering(self) -> bool:
+        return self._delivery is not None and self._delivery.is_alive()
 
     def _run(self, newest: Sealed) -> None:
         try:

@@ -202,6 +202,40 @@ def test_a_delivery_that_takes_long_is_the_only_one_and_its_failure_is_told(desk
     assert (tried[-1], tried.count(2)) == (3, 1)
 
 
+def test_a_delivery_that_does_not_end_is_told_until_one_got_there(
+    desk: Desk, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orderledger.sealing.DELIVERY_S_MAX", 1.0)
+    stop = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        # The beginning of an answer's header, one byte at a time: no wait for one is ever too long.
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not stop.wait(0.1):
+                connection.sendall(b"x")
+            connection.sendall(b"\r\nContent-Length: 0\r\n\r\n")
+
+    desk.open(recharged_minor=100)
+    seal(desk.engine, Signer(key_file))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        trickling = threading.Thread(target=trickle, args=(server,), daemon=True)
+        trickling.start()
+        publisher = Publisher(desk.engine, deliver_to(f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        publisher.look()
+        with pytest.raises(PublishingFailed):
+            look_often(publisher)
+        with pytest.raises(PublishingFailed):
+            publisher.look()
+        stop.set()
+        trickling.join()
+        assert publisher._delivery is not None
+        publisher._delivery.join()
+
+        publisher.look()
+
+
 def look_often(publisher: Publisher) -> None:
     for _ in range(100):
         publisher.look()
