@@ -21,7 +21,7 @@ from workers.sweeper import Part
 LOOK_INTERVAL_S = 10.0
 RETRY_S = 600.0
 NICENESS = 10
-_COMMAND = [sys.executable, "-m", "orderledger", "audit", "verify", "--record", "--json", "--workers", "1"]
+_COMMAND = [sys.executable, "-m", "orderledger", "audit", "verify", "--record", "--workers", "1"]
 _STOP_S_MAX = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ class Verifier:
                 ["nice", "-n", str(NICENESS), *_COMMAND],
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
 
@@ -90,9 +90,10 @@ class Verifier:
 
 
 def _tell(ended: subprocess.Popen[bytes]) -> None:
-    _, said = ended.communicate()
+    # The verdict in a sentence, and what kept it from being reached or recorded: each a line.
+    said = [stream.decode("utf-8", "replace").partition("\n")[0] for stream in ended.communicate()]
     if ended.returncode == 0:
         _log.info("log-verified")
     else:
-        problem = said.decode("utf-8", "replace").partition("\n")[0]
+        problem = "; ".join(filter(None, said))
         _log.error("log-not-verified", exit_code=ended.returncode, problem=problem, mend="orderledger audit verify")

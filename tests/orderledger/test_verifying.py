@@ -129,18 +129,48 @@ def test_a_log_whose_url_is_in_a_file_is_verified_too(
     assert (found.status, found.events) == ("clean", 1)
 
 
-def test_why_a_log_was_not_verified_is_told(desk: Desk) -> None:
-    desk.open()
-    verifier = Verifier({"ORDERLEDGER_DATABASE_URL": "sqlite:////nowhere/at/all"}, desk.engine)
+def said_of(desk: Desk, ledger_url: str, *, exit_code: int, **settings: str) -> str:
+    """Have the log verified, and return why the log line says that it was not found clean."""
+    environment = {"ORDERLEDGER_DATABASE_URL": ledger_url}
+    verifier = Verifier(environment | {f"ORDERLEDGER_{name}": value for name, value in settings.items()}, desk.engine)
     verifier.look()
     process = verifier._process
-    assert process is not None and process.wait(WAIT_S) == 2
-
+    assert process is not None and process.wait(WAIT_S) == exit_code
     with structlog.testing.capture_logs() as said:
         verifier.look()
+    verifier.close()
+    assert [(each["event"], each["exit_code"]) for each in said] == [("log-not-verified", exit_code)]
+    problem: str = said[0]["problem"]
+    assert "\n" not in problem
+    return problem
 
-    assert [(each["event"], each["exit_code"]) for each in said] == [("log-not-verified", 2)]
-    assert "not recorded" in said[0]["problem"] and "\n" not in said[0]["problem"]
+
+def test_what_was_found_and_where_is_told(desk: Desk, ledger_url: str) -> None:
+    account_id = desk.open(recharged_minor=100)
+    with desk.engine.execution_options(write=True).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE accounts SET available_minor=5 WHERE account_id='{account_id}'")
+
+    said = said_of(desk, ledger_url, exit_code=1)
+
+    found = recorded(desk)
+    assert found is not None and found.finding is not None
+    assert said == f"tampered: position 2: {found.finding}"
+
+
+def test_why_nobody_can_tell_is_told_and_that_it_could_not_be_recorded(desk: Desk) -> None:
+    desk.open()
+
+    said = said_of(desk, "sqlite:////nowhere/at/all", exit_code=2)
+
+    assert said.startswith("cannot tell: ") and "not recorded" in said
+
+
+def test_why_an_audit_was_not_begun_is_told(desk: Desk, ledger_url: str) -> None:
+    desk.open()
+
+    said = said_of(desk, ledger_url, exit_code=2, STATEMENT_TIMEOUT_S="soon")
+
+    assert "ORDERLEDGER_STATEMENT_TIMEOUT_S" in said
 
 
 def recorded_ahead(desk: Desk, report: Report) -> int:
