@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 from typing import Any
 
+import pymysql
 import sqlalchemy as sa
 
 from ledger.database import node_urls, only_read, open_append_connection
@@ -21,6 +22,7 @@ _COMMON_OPTIONS = frozenset({"unix_socket", "charset"})
 def connect(url: str, settings: LedgerSettings, *, mysqlclient: bool | None = None) -> Any:
     """Return a connection that cannot write and is in no transaction: SQLite's, mysqlclient's, or PyMySQL's.
 
+    Each statement sees a moment of its own, and leaves no transaction open.
     `mysqlclient`: whether to use it; None: when it is installed.
     """
     parsed, *others = node_urls(url)
@@ -30,6 +32,9 @@ def connect(url: str, settings: LedgerSettings, *, mysqlclient: bool | None = No
         connection = _mysqlclient(parsed, settings)
     else:
         connection = open_append_connection(url, settings)
+        if isinstance(connection, pymysql.Connection):
+            # An export waits for whoever reads it between two pages, however long.
+            connection.autocommit(True)
     only_read(connection)
     return connection
 
