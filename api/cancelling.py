@@ -15,7 +15,7 @@ from ledger.codec import canonical_json
 from ledger.commands import CancelOrder
 from ledger.errors import IdempotencyKeyReused, LedgerError, NothingRecorded, OutcomeUnknown
 from ledger.schema import cancellation_requests as requests
-from ledger.schema import outcomes
+from ledger.schema import log_head, outcomes
 from ledger.submission import Submission, key_digest
 from projections.wake import AGENT, wake
 
@@ -27,13 +27,24 @@ def leave_to_the_agent(services: Services, wanted: Sequence[Submission]) -> dict
 
     One whose key has an outcome is not among them: the ledger answers it. The value is the error of one whose key another
     request waits under. Asking again changes nothing. Raises NothingRecorded, and OutcomeUnknown when a commit was not
-    answered.
+    answered, or a key may still have been taken by a command of the same moment.
     """
+    left = _requested(services.engine, wanted)
+    if left and services.engine.dialect.name != "sqlite":
+        left = _still_left(services.engine, wanted)
+    with suppress(redis.RedisError):
+        # The agent finds the request without a wake-up, too, only later.
+        wake(services.queue_redis, AGENT)
+    return left
+
+
+def _requested(engine: sa.Engine, wanted: Sequence[Submission]) -> dict[int, IdempotencyKeyReused | None]:
+    """Write down the requests that are missing, and return what is left to the agent."""
     is_in_doubt = False
     for _ in range(TRIES_MAX):
         is_committing = False
         try:
-            with services.engine.execution_options(write=True).connect() as connection:
+            with engine.execution_options(write=True).connect() as connection:
                 left, rows = _sorted_out(connection, wanted)
                 if rows:
                     connection.execute(sa.insert(requests), rows)
@@ -46,15 +57,29 @@ def leave_to_the_agent(services: Services, wanted: Sequence[Submission]) -> dict
             is_in_doubt = is_in_doubt or is_committing
             if is_committing:
                 continue
-            raise _unsettled(is_in_doubt) from error
-        with suppress(redis.RedisError):
-            # The agent finds the request without a wake-up, too, only later.
-            wake(services.queue_redis, AGENT)
+            raise _unsettled(is_in_doubt=is_in_doubt) from error
         return left
-    raise _unsettled(is_in_doubt)
+    raise _unsettled(is_in_doubt=is_in_doubt)
 
 
-def _unsettled(is_in_doubt: bool) -> LedgerError:  # noqa: FBT001
+def _still_left(engine: sa.Engine, wanted: Sequence[Submission]) -> dict[int, IdempotencyKeyReused | None]:
+    """Return what is left to the agent once no group is under way that has not seen the requests.
+
+    A group that read the keys before the requests were committed may record another command under one. It has the head's
+    lock until it ends, and later ones see the requests. On SQLite the two never overlap. The agent forgets a request whose
+    key was taken. Raises OutcomeUnknown when the lock does not come in time, for the requests are there.
+    """
+    try:
+        # Without a transaction, which would hold the lock for as long as this process hangs.
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(sa.select(log_head.c.position).where(log_head.c.id == 1).with_for_update())
+            left, _ = _sorted_out(connection, wanted)
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        raise _unsettled(is_in_doubt=True) from error
+    return left
+
+
+def _unsettled(*, is_in_doubt: bool) -> LedgerError:
     if is_in_doubt:
         return OutcomeUnknown(reason="the database did not answer in time")
     return NothingRecorded(reason="the database takes no writes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -10,8 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from api import orders
+from api.cancelling import leave_to_the_agent
+from ledger.append.group import Plan, decide_group
 from ledger.commands import CancelOrder, StartOrder
-from ledger.schema import cancellation_requests
+from ledger.database import open_engine, url_of
+from ledger.errors import OutcomeUnknown
+from ledger.schema import cancellation_requests, log_head
+from ledger.settings import LedgerSettings
 from ledger.submission import Outcome
 from submissions import submission
 from till import Till
@@ -195,6 +201,66 @@ def test_the_key_of_a_cancellation_that_waits_is_no_other_commands(till: Till) -
     assert asked(till) == {order_id}
     assert answer_as_the_agent(till, order_id, "waits", confirmed_attempt=1).error is None
     assert cancel(till, order_id, "waits", reason="late").json["order"]["status"] == "cancelled"
+
+
+def test_a_command_that_is_being_decided_when_a_cancellation_comes_under_its_key_keeps_it(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = executing(till)
+    has_read, may_decide = threading.Event(), threading.Event()
+    answers: dict[str, Any] = {}
+
+    def decide_later(*given: Any) -> Plan:
+        has_read.set()
+        may_decide.wait(30)
+        return decide_group(*given)
+
+    def recharge() -> None:
+        answers["recharge"] = till.recharge("1.00", key="shared")
+
+    def ask() -> None:
+        answers["cancellation"] = cancel(till, order_id, "shared")
+
+    monkeypatch.setattr("ledger.append.committer.decide_group", decide_later)
+    threads = [threading.Thread(target=each) for each in (recharge, ask)]
+    threads[0].start()
+    assert has_read.wait(30)
+    threads[1].start()
+    ends_at_s = time.monotonic() + 1.0
+    while time.monotonic() < ends_at_s and asked(till) == set():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    may_decide.set()
+    for thread in threads:
+        thread.join()
+
+    assert answers["recharge"].status_code == 201
+    for answer in (answers["cancellation"], cancel(till, order_id, "shared")):
+        assert (answer.status_code, answer.json["code"]) == (422, "idempotency-key-reused")
+
+
+@pytest.mark.parametrize("ledger_url", ["mariadb"], indirect=True)
+def test_a_cancellation_whose_key_may_still_be_taken_is_in_doubt_until_it_is_repeated(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id, services = executing(till), till.front.services
+    impatient = open_engine(url_of(services.engine), LedgerSettings(lock_timeout_s=1))
+    monkeypatch.setattr(services, "engine", impatient)
+    wanted = submission(CancelOrder(order_id=order_id), "k1")
+    locking = sa.select(log_head.c.position).with_for_update()
+
+    with impatient.connect() as holder:
+        holder.execute(locking)
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                leave_to_the_agent(services, [wanted])
+    waiting = asked(till)
+    left = leave_to_the_agent(services, [wanted])
+
+    assert (waiting, left) == ({order_id}, {id(wanted): None})
+    with impatient.connect() as next_writer:
+        next_writer.execute(locking)
+    impatient.dispose()
 
 
 def test_a_request_that_the_agent_answers_at_this_moment_is_found(till: Till) -> None:
