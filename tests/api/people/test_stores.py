@@ -94,7 +94,9 @@ def test_a_users_sessions_are_listed_and_nobody_elses(reopen: Reopen) -> None:
 
 def test_what_has_ended_is_cleaned_up_and_what_lives_stays(reopen: Reopen) -> None:
     store, now = reopen(), now_us()
-    store.put(digest_of("old"), session(id="ses_old", ends_at_us=now - 1), now - 1)
+    # Redis counts in milliseconds: what ended in this one is there until the next.
+    ended = now - 1_000
+    store.put(digest_of("old"), session(id="ses_old", ends_at_us=ended), ended)
     store.put(digest_of("new"), session(id="ses_new"), now + HOUR_US)
 
     store.collect(now)
