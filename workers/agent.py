@@ -6,6 +6,8 @@ claims only while a job wants it to; what is under way it records in any case.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -36,19 +38,31 @@ class Runs(Protocol):
         """Finish what is under way and begin nothing more."""
 
 
+def end_this_process() -> None:
+    """Let this process end as if it was told to; its supervisor starts another."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Agent:
     """The thread of a process's runner.
 
     `wake_later` asks for another job; it is called when a job's time was too short. `job_begins` is called first in each
-    job: from then on a wake-up must cause another job, for this one may have looked already.
+    job: from then on a wake-up must cause another job, for this one may have looked already. `end_process` is called when
+    the thread ends without having been told to.
     """
 
     def __init__(
-        self, runner: Runs, wake_later: Callable[[], object], *, job_begins: Callable[[], object] = lambda: None
+        self,
+        runner: Runs,
+        wake_later: Callable[[], object],
+        *,
+        job_begins: Callable[[], object] = lambda: None,
+        end_process: Callable[[], object] = end_this_process,
     ) -> None:
         self._runner = runner
         self._wake_later = wake_later
         self._job_begins = job_begins
+        self._end_process = end_process
         self._changed = threading.Condition()
         self._claims_until_s = 0.0
         self._wanted = 0
@@ -79,6 +93,18 @@ class Agent:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._take_turns()
+        except BaseException:  # noqa: BLE001 - The edge of a thread without which the process takes jobs and does none.
+            _log.exception("agent-ended-abruptly")
+            if not self._closing:
+                self._end_process()
+            with self._changed:
+                # A job must not wait for what will never be done.
+                self._closing = True
+                self._changed.notify_all()
+
+    def _take_turns(self) -> None:
         while not self._closing:
             with self._changed:
                 wanted, claiming = self._wanted, time.monotonic() < self._claims_until_s

@@ -106,7 +106,7 @@ class Claiming:
             raise UnusableExecutor(EXECUTOR_CHANGED)
         try:
             return name, self._executors.open(name, settings)
-        except Exception as error:  # noqa: BLE001 - A package may do anything when it is opened; others' orders go on.
+        except BaseException as error:  # noqa: BLE001 - A package may do anything when it is opened, also sys.exit.
             says_why = isinstance(error, UnusableExecutor)
             _log.warning(
                 "executor-unusable",

@@ -109,7 +109,7 @@ def take(step: Step) -> Finding:
     except UnusableExecutor as error:
         _log.warning("executor-unusable", problem=str(error), **step.log_fields())
         return Finding(step=step, report=Contradiction(code=UNAVAILABLE))
-    except Exception:  # noqa: BLE001 - The edge of a thread: whatever happened, the order must not be lost with it.
+    except BaseException:  # noqa: BLE001 - The edge of a thread: whatever happened, the order must not be lost with it.
         _log.exception("step-ended-abruptly", **step.log_fields())
         return Finding(step=step, report=Unknown(code=RAISED))
 
@@ -177,7 +177,7 @@ def _call(
         return report
     except UnusableExecutor:
         raise
-    except Exception:  # noqa: BLE001 - An executor of another package may do anything; whether it had an effect is not known.
+    except BaseException:  # noqa: BLE001 - Another package may do anything, also sys.exit; its effect is not known.
         result = RAISED
         _log.exception("executor-raised", **step.log_fields())
         return Unknown(code=RAISED)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,24 @@ from agent_office import FAST, Office
 from executor_stub import Reply
 from workers import agent as agent_module
 from workers.agent import Agent, install, run_agent
+
+ROOT = Path(__file__).resolve().parents[2]
+ABRUPT = """
+import sys, time
+from ledger.append import Ledger
+from ledger.database import open_engine
+from ledger.logs import configure_logs
+from ledger.settings import LedgerSettings
+from workers.agent import Agent
+from workers.runner import Runner
+from workers.settings import WorkerSettings
+configure_logs("info", role="agent")
+engine = open_engine(sys.argv[1], LedgerSettings())
+ledger = Ledger(engine, LedgerSettings())
+runner = Runner(engine=engine, ledger=ledger, executor_of=sys.exit, settings=WorkerSettings())
+Agent(runner, lambda: None).work(30)
+time.sleep(30)
+"""
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -125,3 +147,28 @@ def test_the_job_uses_the_agent_of_its_process(office: Office, monkeypatch: pyte
 
     assert office.order(order_id).status == "completed"
     agent.close()
+
+
+def test_a_thread_that_ends_by_what_nobody_foresaw_says_so_and_ends_its_process(office: Office) -> None:
+    office.place()
+    url = office.desk.engine.url.render_as_string(hide_password=False)
+
+    ended = subprocess.run([sys.executable, "-c", ABRUPT, url], cwd=ROOT, capture_output=True, text=True, timeout=20)
+
+    assert ended.returncode == -signal.SIGTERM
+    assert "agent-ended-abruptly" in ended.stderr
+
+
+def test_no_job_waits_for_a_thread_that_has_ended(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.place()
+    runner, ends = office.runner(), []
+    began_s = time.monotonic()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "wait", sys.exit)
+        agent = Agent(runner, lambda: None, end_process=lambda: ends.append(1))
+        agent.work(10)
+        agent.work(10)
+
+    assert time.monotonic() - began_s < 5
+    assert ends == [1]

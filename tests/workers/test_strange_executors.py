@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,14 +33,16 @@ SILENT, TOO_MUCH = "executor-silent", "executor-delivered-more-than-ordered"
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package with two executors, one of which cannot even be imported."""
+    """An installed package with executors, two of which cannot even be imported."""
     folder = tmp_path / "strange-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text(
-        "[orderledger.executors]\nstrange = strange_executor:open_strange\nbroken = strange_broken:open_broken\n"
+        "[orderledger.executors]\nstrange = strange_executor:open_strange\ncancelled = strange_executor:open_cancelled\n"
+        "broken = strange_broken:open_broken\nexiting = strange_exiting:open_exiting\n"
     )
     (tmp_path / "strange_broken.py").write_text("raise RuntimeError('nobody thought of this')\n")
+    (tmp_path / "strange_exiting.py").write_text("import sys\nsys.exit('SDK_KEY is missing')\n")
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -76,7 +79,7 @@ def accept_and_deliver_when_asked(stub: ExecutorStub, call: Call) -> Reply | Non
 
 
 @pytest.mark.usefixtures("package")
-@pytest.mark.parametrize("name", ["strange", "broken"])
+@pytest.mark.parametrize("name", ["strange", "broken", "exiting", "cancelled"])
 def test_an_executor_that_cannot_be_opened_parks_its_order_and_no_other_of_the_turn(office: Office, name: str) -> None:
     strange, good, worker = place_strange(office), office.place(), runner(office, name)
 
@@ -123,6 +126,20 @@ def test_a_report_that_is_none_parks_its_order_and_holds_up_no_other_of_the_turn
     assert (parked.status, parked.code, parked.captured_minor) == ("needs_review", code, 0)
     assert (order.status, order.attempt, len(office.stub.called("POST"))) == ("completed", 1, 1)
     prove(office.desk.engine)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("raised", [SystemExit("SDK_KEY is missing"), asyncio.CancelledError(), KeyError("no such")])
+def test_what_a_call_raises_says_nothing_and_takes_no_place_for_ever(
+    office: Office, monkeypatch: pytest.MonkeyPatch, raised: BaseException
+) -> None:
+    monkeypatch.setitem(SAYS, "it", raised)
+    strange, worker = place_strange(office), runner(office)
+
+    (parked,) = office.work(strange, runner=worker)
+
+    assert (parked.status, parked.code) == ("needs_review", SILENT)
+    assert worker.in_flight == 0
 
 
 @pytest.mark.usefixtures("package")
