@@ -101,7 +101,7 @@ def record_of(finding: Finding, settings: WorkerSettings, now_us: int) -> Record
             wait_s = after_executing_s(calls, retry_after_s, settings)
             return Record(step=step, answers=answers, release=_release(order_id, now_us, wait_s, calls, ACCEPTED))
         case Unknown(code=code, retry_after_s=retry_after_s):
-            calls = step.candidate.calls + 1 if step.candidate.last_code not in (None, ACCEPTED) else 1
+            calls = step.candidate.calls + 1 if step.was_silent else 1
             if calls >= settings.executor_unknowns_max:
                 return Record(step=step, answers=answers, final=park_submission(step.candidate, attempt, SILENT))
             wait_s = after_unknown_s(calls, retry_after_s, settings)

@@ -203,7 +203,8 @@ class Runner:
             settlement.answered += [
                 request.key_digest for (request, _), known in zip(record.answers, definite, strict=True) if known
             ]
-            settlement.asked.update(request.key_digest for request in finding.step.requests)
+            if not finding.leaves_cancellation:
+                settlement.asked.update(request.key_digest for request in finding.step.requests)
             if any(isinstance(outcome.error, Unavailable) for outcome in answers + final):
                 unsettled.append(finding)
             elif any(outcome.error is None for outcome in answers + final):

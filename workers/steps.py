@@ -89,6 +89,11 @@ class Step:
         """Did the executor say before that it executes the order?"""
         return (self.candidate.last_code or "").startswith(ACCEPTED)
 
+    @property
+    def was_silent(self) -> bool:
+        """Did the last step end in an answer that says nothing?"""
+        return self.candidate.last_code not in (None, ACCEPTED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -100,6 +105,11 @@ class Finding:
     step: Step
     report: ExecuteReport | None = None
     cancellation: CancelReport | None = None
+
+    @property
+    def leaves_cancellation(self) -> bool:
+        """Is the order being executed, and its executor not asked to cancel it, as there was no time?"""
+        return self.cancellation is None and isinstance(self.report, Executing)
 
 
 def take(step: Step) -> Finding:
@@ -125,8 +135,9 @@ def _take(step: Step) -> Finding:
         if not step.requests or not isinstance(report, Executing):
             return Finding(step=step, report=report)
     if step.requests:
-        # Whoever never answers this must not hide what became of the order: the enquiry after it keeps its whole time.
-        kept_s = step.timeout_s if report is None else 0.0
+        # Whoever never answers this must not hide what became of the order: the enquiry that follows one in vain has its
+        # whole time.
+        kept_s = step.timeout_s if report is None and step.was_silent else 0.0
         cancellation = _call(step, step.executor.cancel, CancelReport, kept_s=kept_s)
         if isinstance(cancellation, Cancelled | Contradiction):
             return Finding(step=step, cancellation=cancellation)

@@ -586,7 +586,8 @@ NARROW = replace(FAST, lease_s=2.0, executor_poll_s=60.0, executor_poll_max_s=60
 """A call has half of the lease, all calls of a step 1.6 s."""
 
 
-def test_a_cancellation_that_is_never_answered_keeps_nobody_from_asking(office: Office) -> None:
+@pytest.mark.parametrize("enquiry_s", [0.0, 0.8])
+def test_a_cancellation_that_is_never_answered_keeps_nobody_from_asking(office: Office, enquiry_s: float) -> None:
     def never_answer(stub: ExecutorStub, call: Call) -> Reply | None:
         if call.path == "/orders":
             return stub.accept(call)
@@ -594,7 +595,7 @@ def test_a_cancellation_that_is_never_answered_keeps_nobody_from_asking(office: 
             return Reply(silent=True, delay_s=60.0)
         if order_id in stub.executing:
             stub.finish(order_id)
-        return None
+        return replace(stub.say(order_id), delay_s=enquiry_s)
 
     office.stub.behaviour = never_answer
     order_id, runner = office.place(), office.runner(NARROW)
@@ -607,6 +608,53 @@ def test_a_cancellation_that_is_never_answered_keeps_nobody_from_asking(office: 
     assert (order.status, order.delivered) == ("completed", 100)
     assert office.stub.called("POST", "/cancellation") != [] and office.stub.called("GET") != []
     assert isinstance(office.outcome(key).error, OrderNotCancellable)
+
+
+def test_a_cancellation_has_the_whole_time_of_a_call(office: Office) -> None:
+    office.stub.behaviour = lambda stub, call: (
+        stub.accept(call)
+        if call.path == "/orders"
+        else Reply(status=409, document={}, delay_s=0.8)
+        if call.path.endswith("/cancellation")
+        else None
+    )
+    order_id, runner = office.place(), office.runner(replace(NARROW, executor_poll_s=0.05, executor_poll_max_s=0.1))
+    office.work_until(lambda: order_id in office.stub.executing, runner)
+
+    key = office.request_cancellation(order_id)
+    office.work_until(lambda: office.outcome(key) is not None, runner)
+
+    assert isinstance(office.outcome(key).error, OrderNotCancellable)
+
+
+def test_a_cancellation_that_there_was_no_time_for_is_asked_for_at_once(office: Office) -> None:
+    def accept_in_silence(stub: ExecutorStub, call: Call) -> Reply | None:
+        if call.path == "/orders":
+            stub.accept(call)
+            return Reply(status=503, document={})
+        if call.method == "GET":
+            return replace(stub.say(order_id), headers={"Retry-After": "300"})
+        return None
+
+    office.stub.behaviour = accept_in_silence
+    order_id, runner = office.place(), office.runner(NARROW)
+    runner.turn(claiming=True)
+    office.work_until(lambda: order_id in office.stub.executing)
+
+    office.request_cancellation(order_id)
+    begin = runner._begin
+    # The enquiry's whole time is more than is left, until it was made.
+    runner._begin = lambda started, claimed_at_s: begin(  # type: ignore[method-assign]
+        started, claimed_at_s - (0.0 if office.stub.called("GET") else 0.7)
+    )
+    (order,) = office.work(order_id, runner=runner)
+
+    assert order.status == "cancelled"
+    assert [call.path for call in office.stub.calls] == [
+        "/orders",
+        f"/orders/{order_id}",
+        f"/orders/{order_id}/cancellation",
+    ]
 
 
 def test_an_executor_that_is_slow_to_say_that_it_knows_nothing_is_told_again(office: Office) -> None:
