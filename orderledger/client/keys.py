@@ -8,7 +8,8 @@ import time
 import uuid
 
 KEY_CHARACTERS_MAX = 255
-_KEY = re.compile(rf"[ -~]{{1,{KEY_CHARACTERS_MAX}}}")
+# Without spaces at its ends: they are no part of a header, but of a line in a batch, where it were another key.
+_KEY = re.compile(rf"[!-~]([ -~]{{0,{KEY_CHARACTERS_MAX - 2}}}[!-~])?")
 
 
 def new_key() -> str:
@@ -22,6 +23,8 @@ def new_key() -> str:
 
 
 def ensure_key(key: str) -> None:
-    """Raise ValueError for a key that the API would not take; some cannot even be sent."""
+    """Raise ValueError for a key that the API would not take, or not as it is; some cannot even be sent."""
     if not _KEY.fullmatch(key):
-        raise ValueError(f"a key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters, not {key!r}")
+        raise ValueError(
+            f"a key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters without spaces at its ends, not {key!r}"
+        )

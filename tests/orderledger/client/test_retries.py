@@ -374,7 +374,7 @@ def test_an_outcome_is_asked_for_without_a_position_that_it_must_reflect() -> No
     assert "Ledger-Min-Position" not in between.asked[1][2]
 
 
-@pytest.mark.parametrize("key", ["INV №7", "Größe", "two\nlines", "x" * 256])
+@pytest.mark.parametrize("key", ["INV №7", "Größe", "two\nlines", "x" * 256, "", " ", "INV-1 ", " INV-1"])
 def test_a_key_that_the_api_would_not_take_is_refused_before_anything_is_sent(key: str) -> None:
     with balancer([(201, {}, POSTED)]) as between, Client(between.address, api_key="k") as ledger:
         for post in (
