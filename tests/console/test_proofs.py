@@ -69,6 +69,17 @@ def test_a_proof_that_is_not_there_is_said_and_not_saved(console: Console, windo
     expect(page.locator("#said")).to_contain_text("no event at position 999999999")
 
 
+def test_what_a_proxy_answers_instead_of_a_proof_is_said_and_not_saved(console: Console, window: Open) -> None:
+    auditor = window()
+    page = auditor.log_in("auditor")
+    auditor.go("/proofs")
+
+    page.route("**/v1/log/*", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad</h1>"))
+    page.click("#download")
+
+    expect(page.locator("#said")).to_contain_text("Not the service answered")
+
+
 def test_a_customer_takes_the_proof_of_an_own_order_home(console: Console, window: Open) -> None:
     admin = console.admin
     customer = admin.post("/v1/customers", {"name": "林一"}).body["id"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from api.console.words import CHINESE, words
 from browser import PASSWORD
@@ -303,6 +303,21 @@ def test_whoever_runs_it_sees_queues_workers_and_what_to_mend(console: Console, 
     to_page(page, "Settings check")
     expect(page.locator("#findings")).to_contain_text("session cookie")
     expect(page.locator("#verdict")).to_contain_text("should be looked at")
+
+
+def test_queues_and_read_models_are_shown_while_the_service_is_not_ready(console: Console, window: Open) -> None:
+    def drain(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, status=503, json=answer.json() | {"status": "draining"})
+
+    admin = window()
+    page = admin.log_in("admin")
+    page.route("**/readyz", drain)
+    to_page(page, "Queues and workers")
+
+    expect(page.locator("#said")).to_have_text("The process that answered is about to stop.")
+    expect(page.locator("#queues tbody tr")).to_have_count(5)
+    expect(page.locator("#models tbody tr").first).to_contain_text("current")
 
 
 def test_the_dashboard_draws_thirty_days_and_has_them_as_a_table(console: Console, window: Open) -> None:

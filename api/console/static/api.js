@@ -22,7 +22,7 @@ const random = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uin
 
 export const newKey = () => ({ text: random() });
 
-async function send(method, path, body, headers) {
+async function send(method, path, body = null, headers = {}) {
   try {
     return await fetch(path, {
       method,
@@ -59,10 +59,9 @@ export async function ask(method, path, body = null, headers = {}) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }
-  const text = await answer.text();
+  const document_ = await documentOf(answer);
   // A trial tells a position that nothing has.
   if (!path.includes("dry_run=true")) remember(answer);
-  const document_ = text && answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
   if (document_.code === "not-fresh-enough" && sessionStorage.getItem(SEEN) !== null && PAST.test(path)) {
     // The log itself is older than what was seen: it is another one, such as a backup.
     sessionStorage.removeItem(SEEN);
@@ -70,9 +69,33 @@ export async function ask(method, path, body = null, headers = {}) {
     return ask(method, path, body, headers);
   }
   if (answer.ok) return document_;
-  // What the service says no with has a title.
-  if (!document_.title) throw new Problem({ detail: t("Not the service answered but something in front of it, with status {status}: try again.", { status: answer.status }) });
-  throw new Problem(document_, isDecided(answer, document_));
+  throw refusal(answer, document_);
+}
+
+async function documentOf(answer) {
+  const text = await answer.text();
+  return text && answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
+}
+
+// What the service says no with has a title.
+function refusal(answer, document_) {
+  if (document_.title) return new Problem(document_, isDecided(answer, document_));
+  return new Problem({ detail: t("Not the service answered but something in front of it, with status {status}: try again.", { status: answer.status }) });
+}
+
+// An answer to be read in another form than JSON.
+export async function answerTo(path) {
+  const answer = await send("GET", path, null, { Accept: "*/*" });
+  if (!answer.ok) throw refusal(answer, await documentOf(answer));
+  return answer;
+}
+
+// How the service is, and its read models: it tells also while it is not ready.
+export async function readiness() {
+  const answer = await send("GET", "/readyz");
+  const found = await documentOf(answer);
+  if (!found.checks) throw refusal(answer, found);
+  return found;
 }
 
 // A refusal that the ledger decided names the position it was decided at. What never came to that names none, and a key

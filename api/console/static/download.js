@@ -1,6 +1,6 @@
 // A file from the API, which a refusal does not turn into a file that says no.
 
-import { Problem } from "./api.js";
+import { answerTo } from "./api.js";
 import { el, say } from "./dom.js";
 
 function save(blob, name) {
@@ -11,9 +11,7 @@ function save(blob, name) {
 
 export async function download(path, name) {
   try {
-    const answer = await fetch(path);
-    if (!answer.ok) throw new Problem(await answer.json());
-    save(await answer.blob(), name);
+    save(await (await answerTo(path)).blob(), name);
     say("");
   } catch (problem) {
     say(problem.message, "danger");
@@ -22,8 +20,7 @@ export async function download(path, name) {
 
 // A long answer line by line: `tell` hears how many lines have come, and the file is saved once it is whole.
 export async function downloadLines(path, name, tell) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Problem(await answer.json());
+  const answer = await answerTo(path);
   const pieces = [], reader = answer.body.getReader();
   let lines = 0;
   for (;;) {
