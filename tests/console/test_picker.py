@@ -139,6 +139,29 @@ def test_a_filter_does_not_stay_at_the_customer_before(console: Console, window:
     expect(page.locator("[data-wrong=customer_id]")).to_contain_text(UNCHOSEN)
 
 
+def test_a_filter_by_a_name_that_nobody_was_chosen_for_shows_nobodys_events(console: Console, window: Open) -> None:
+    chosen = customer(console, "Zhao Filtering")
+    person = window()
+    page = person.log_in("auditor")
+    person.go("/events")
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_be_visible()
+
+    page.locator("[role=combobox]").press_sequentially("Zhao Fil")
+    expect(rows).to_have_count(0)
+    expect(page.locator("#said")).to_contain_text(UNCHOSEN)
+    page.select_option("[name=type]", "recharge.posted")
+    person.settle()
+    expect(rows).to_have_count(0)
+
+    page.fill("[role=combobox]", "Zhao Filtering")
+    page.click("[role=option]")
+
+    page.wait_for_url(lambda url: chosen in url)
+    expect(rows).to_have_count(1)
+    expect(page.locator("#said")).to_be_empty()
+
+
 def test_whose_statement_it_was_is_gone_when_another_name_is_typed(console: Console, window: Open) -> None:
     before = customer(console, "Before Reading")
     person = window()

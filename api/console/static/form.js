@@ -41,7 +41,7 @@ function parsed(input) {
 const wrong = (input, detail) => new Problem({ detail, errors: [{ pointer: `/${input.name}`, detail }] });
 
 // Whom one typed and did not choose is nobody; left out it would mean everybody.
-function isUnchosen(input) {
+export function isUnchosen(input) {
   const picker = input.closest("[data-picker]");
   return picker !== null && !input.value && one("[role=combobox]", picker).value.trim() !== "";
 }

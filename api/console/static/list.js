@@ -2,7 +2,7 @@
 
 import { Problem, ask, read } from "./api.js";
 import { all, el, one, say } from "./dom.js";
-import { fillSelects } from "./form.js";
+import { UNCHOSEN, fillSelects, isUnchosen } from "./form.js";
 import { restorePickers } from "./picker.js";
 import { RIGHT, STATES, number, shown } from "./format.js";
 import { t } from "./words.js";
@@ -33,10 +33,12 @@ export class List {
 
   follow() {
     let timer;
-    this.form.addEventListener("input", () => {
+    const typed = () => {
       clearTimeout(timer);
       timer = setTimeout(() => this.changed(), TYPING_MS);
-    });
+    };
+    // On its way down: a picker keeps what is typed in it to itself.
+    this.form.addEventListener("input", typed, { capture: true });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.changed();
@@ -71,8 +73,17 @@ export class List {
     return found;
   }
 
+  // What stood there was of others, or of everybody.
+  empty() {
+    this.body.replaceChildren();
+    this.more.hidden = true;
+    one("[data-empty]", this.section).hidden = true;
+    say(UNCHOSEN, "danger");
+  }
+
   async load(anew = true) {
     const asked = (this.asked += 1);
+    if ([...(this.form?.elements ?? [])].some(isUnchosen)) return this.empty();
     this.pages = anew ? 1 : this.pages + 1;
     const [path, fixed] = this.path.split("?");
     const query = new URLSearchParams(fixed);
