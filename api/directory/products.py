@@ -51,9 +51,9 @@ def _change(call: Call, product_id: str, changes: Content, revision: int | None)
 def _delete(call: Call, product_id: str, revision: int | None) -> dict[str, Any] | None:
     services = services_of(call)
     sku = products.read(services.directory, product_id)["sku"]
-    is_gone = products.delete(services.directory, product_id, revision=revision, ordered=_is_ordered(call, sku))
+    left = products.delete(services.directory, product_id, revision=revision, ordered=_is_ordered(call, sku))
     services.forget_terms()
-    return None if is_gone else products.read(services.directory, product_id)
+    return left
 
 
 def _is_ordered(call: Call, sku: str) -> bool:

@@ -123,8 +123,10 @@ def change(
     return public(row)
 
 
-def delete(directory: Directory, product_id: str, *, revision: int | None = None, ordered: bool) -> bool:
-    """Delete a product, or take it off sale when it was ever `ordered`; return whether it is gone.
+def delete(
+    directory: Directory, product_id: str, *, revision: int | None = None, ordered: bool
+) -> dict[str, Any] | None:
+    """Delete a product, or take it off sale when it was ever `ordered`; return it then, None when it is gone.
 
     Raises DirectoryNotFound, RevisionMismatch.
     """
@@ -132,10 +134,10 @@ def delete(directory: Directory, product_id: str, *, revision: int | None = None
         row = find(session, Product, KIND, product_id, revision=revision, lock=True)
         if not ordered:
             session.delete(row)
-            return True
+            return None
         row.active = False
         touch(row)
-        return False
+    return public(row)
 
 
 def terms_of(directory: Directory, sku: str) -> ProductTerms | None:

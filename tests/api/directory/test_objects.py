@@ -174,6 +174,30 @@ def test_a_product_that_was_ordered_is_taken_off_sale(front) -> None:  # type: i
     assert front.services.terms_of("sms") is None
 
 
+def test_a_product_that_is_taken_off_sale_is_answered_when_the_directory_goes_away_right_behind_it(front) -> None:  # type: ignore[no-untyped-def]
+    product, engine = front.create("products"), front.services.directory.engine
+    customer_id = front.create("customers")["id"]
+    recharge(front, customer_id, 1_000)
+    terms = front.services.terms_of("sms")
+    order = PlaceOrder(account_id=customer_id, product="sms", quantity=10, order_id=new_id("ord"), terms=terms)
+    assert front.services.ledger.append(submission(order)).error is None
+
+    def go_away(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT 1", {}, ConnectionError("gone"))
+
+    def last(_: object) -> None:
+        sa.event.listen(engine, "before_cursor_execute", go_away)
+
+    sa.event.listen(engine, "commit", last)
+    answer = front.ask("DELETE", f"products/{product['id']}")
+    sa.event.remove(engine, "commit", last)
+    sa.event.remove(engine, "before_cursor_execute", go_away)
+
+    assert (answer.status_code, answer.json["active"]) == (200, False)
+    assert answer.headers["ETag"] == '"2"'
+    assert front.read("products", product["id"]) == answer.json
+
+
 def test_a_price_that_was_changed_is_used_at_once(sqlite_front) -> None:  # type: ignore[no-untyped-def]
     product = sqlite_front.create("products")
     assert sqlite_front.services.terms_of("sms").unit_price == "0.10"
