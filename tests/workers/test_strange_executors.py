@@ -25,6 +25,7 @@ from workers.executors.protocol import (
     Executing,
     Failed,
     Unknown,
+    UnusableExecutor,
 )
 from workers.runner import Runner
 
@@ -140,6 +141,18 @@ def test_what_a_call_raises_says_nothing_and_takes_no_place_for_ever(
 
     assert (parked.status, parked.code) == ("needs_review", SILENT)
     assert worker.in_flight == 0
+
+
+@pytest.mark.usefixtures("package")
+def test_a_call_that_says_the_executor_is_unusable_parks_its_order_at_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SAYS, "it", UnusableExecutor("the account was closed"))
+    strange = place_strange(office)
+
+    (parked,) = office.work(strange, runner=runner(office))
+
+    assert (parked.status, parked.code, parked.attempt) == ("needs_review", "executor-unavailable", 1)
 
 
 @pytest.mark.usefixtures("package")
