@@ -46,7 +46,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[PrivateMariaDB]:
     """A running MariaDB. A test that kills or stops one makes its own PrivateMariaDB instead."""
-    with PrivateMariaDB() as server:
+    # A database is made and removed in half the time when its tables have no files of their own.
+    with PrivateMariaDB(options={"innodb-file-per-table": "0"}) as server:
         yield server
 
 

@@ -76,7 +76,7 @@ def shop(console: Console) -> dict[str, Any]:
 
 
 def findings(window: Window) -> list[str]:
-    found = Axe().run(window.page).response["violations"]
+    found = Axe().run(window.page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{window.page.url} {each['id']}: {each['nodes'][0]['html'][:120]}"
         for each in found
