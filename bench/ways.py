@@ -60,6 +60,7 @@ WAYS = {
     "bare ledger": ("bench.baselines.bare_ledger", "BareLedger", "ledger"),
     "django": ("bench.baselines.django_way", "DjangoWay", "django"),
     "orm": ("bench.baselines.orm_way", "OrmWay", "sqlalchemy"),
+    "eventsourcing": ("bench.baselines.eventsourcing_way", "EventsourcingWay", "eventsourcing"),
     "raw": ("bench.baselines.raw_insert", "RawInsert", "pymysql"),
 }
 """Module, class, and the package it needs, by name."""

@@ -1,4 +1,4 @@
-"""The `eventsourcing` package on the same MariaDB: aggregates, and the replay of its notification log.
+"""The `eventsourcing` package on the same MariaDB: aggregates, commands on them, and the replay of its notification log.
 
 Its recorder for SQLAlchemy, eventsourcing-sqlalchemy, wants SQLAlchemy below 2.1 and cannot be installed beside the
 ledger; the recorder below does the same with the same ORM: one class a table, a session, objects, stored events made
@@ -13,11 +13,14 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from eventsourcing.application import Repository
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import (
     ApplicationRecorder,
     DatetimeAsISO,
     DecimalAsStr,
+    EventStore,
+    IntegrityError,
     JSONTranscoder,
     Mapper,
     Notification,
@@ -27,6 +30,8 @@ from eventsourcing.persistence import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from bench.ways import AMOUNT_MINOR, CREDIT_MINOR
 
 PAGE = 1_000
 ROWS_PER_STATEMENT = 1_000
@@ -69,7 +74,10 @@ class OrmRecorder(ApplicationRecorder):
                 for each in stored_events
             ]
             session.add_all(records)
-            session.flush()
+            try:
+                session.flush()
+            except sa.exc.IntegrityError as error:
+                raise IntegrityError from error
             ids = [each.id for each in records]
             session.commit()
         return ids
@@ -83,8 +91,24 @@ class OrmRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """Return an aggregate's events: not what is measured."""
-        raise NotImplementedError
+        """Return an aggregate's events between two versions."""
+        record = StoredEventRecord
+        query = sa.select(record).where(record.originator_id == originator_id).limit(limit)
+        query = query.order_by(record.originator_version.desc() if desc else record.originator_version)
+        if gt is not None:
+            query = query.where(record.originator_version > gt)
+        if lte is not None:
+            query = query.where(record.originator_version <= lte)
+        with Session(self._engine) as session:
+            return [
+                StoredEvent(
+                    originator_id=each.originator_id,
+                    originator_version=each.originator_version,
+                    topic=each.topic,
+                    state=each.state,
+                )
+                for each in session.scalars(query)
+            ]
 
     def select_notifications(
         self,
@@ -126,7 +150,7 @@ class CustomerAccount(Aggregate):
     """A customer's account with its orders, as the package's users would write it."""
 
     @event("Opened")
-    def __init__(self, currency: str, credit_limit_minor: int) -> None:
+    def __init__(self, currency: str, credit_limit_minor: int, id: UUID | None = None) -> None:
         self.currency = currency
         self.credit_limit_minor = credit_limit_minor
         self.available_minor = 0
@@ -165,16 +189,88 @@ class CustomerAccount(Aggregate):
         self.available_minor += released_minor
 
 
+class EventsourcingWay:
+    """Commands on aggregates that a repository keeps and brings up to date, as the package's documentation does.
+
+    Nothing keeps an idempotency key from being used twice, and a command that was overtaken is tried again.
+    """
+
+    def __init__(self, url: str, *, accounts: int, callers: int) -> None:
+        self._accounts = accounts
+        self._engine = sa.create_engine(
+            url, isolation_level="READ COMMITTED", pool_size=callers, connect_args={"ssl_disabled": True}
+        )
+        self._mapper = _mapper()
+        self._recorder = OrmRecorder(self._engine)
+        self._store = EventStore(self._mapper, self._recorder)
+        self._repository = Repository(self._store, cache_maxsize=accounts)
+
+    def create(self) -> None:
+        """Make the tables and the accounts."""
+        Base.metadata.create_all(self._engine)
+        for first in range(1, self._accounts + 1, ROWS_PER_STATEMENT):
+            numbers = range(first, min(first + ROWS_PER_STATEMENT, self._accounts + 1))
+            opened = [
+                CustomerAccount(id=_account_id(each), currency="CNY", credit_limit_minor=CREDIT_MINOR)
+                for each in numbers
+            ]
+            self._store.put([happened for each in opened for happened in each.collect_events()])
+
+    def make_ready(self, posts: int) -> None:
+        """Nothing."""
+
+    def post(self, account: int, key: str) -> None:
+        """Get the account, take the money, save; again when another caller was faster."""
+        while True:
+            found: CustomerAccount = self._repository.get(_account_id(account))
+            found.deduct(AMOUNT_MINOR, key)
+            try:
+                self._store.put(found.collect_events())
+            except IntegrityError:
+                continue
+            return
+
+    def post_batch(self, accounts: Sequence[int], keys: Sequence[str]) -> None:
+        """Post several at once: not what is measured."""
+        raise NotImplementedError
+
+    def post_kind(self, kind: str, account: int, key: str, order: Any) -> Any:
+        """Post another command than a deduction: not what is measured."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Nothing: connections are the pool's."""
+
+    def counters(self) -> dict[str, int]:
+        """Count nothing."""
+        return {}
+
+    def check(self) -> int:
+        """Replay every account and compare with the number of its events."""
+        accounts: dict[UUID, Any] = {}
+        last = 0
+        while page := self._recorder.select_notifications(last, PAGE, inclusive_of_start=False):
+            for each in page:
+                happened = self._mapper.to_domain_event(each)
+                accounts[happened.originator_id] = happened.mutate(accounts.get(happened.originator_id))
+            last = page[-1].id
+        assert len(accounts) == self._accounts
+        posts = sum(each.version - 1 for each in accounts.values())
+        assert sum(each.available_minor for each in accounts.values()) == -posts * AMOUNT_MINOR
+        return posts
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+
 class EventsourcingReplay:
     """A log of aggregates' events and its replay."""
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, isolation_level="READ COMMITTED")
         self._recorder = OrmRecorder(self._engine)
-        transcoder = JSONTranscoder()
-        for each in (UUIDAsHex(), DecimalAsStr(), DatetimeAsISO()):
-            transcoder.register(each)
-        self._mapper: Mapper[UUID] = Mapper(transcoder=transcoder)
+        self._mapper = _mapper()
 
     def fill(self, events: int) -> None:
         """Make the tables and a log of so many events, inserted in bulk."""
@@ -219,6 +315,17 @@ class EventsourcingReplay:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def _mapper() -> Mapper[UUID]:
+    transcoder = JSONTranscoder()
+    for each in (UUIDAsHex(), DecimalAsStr(), DatetimeAsISO()):
+        transcoder.register(each)
+    return Mapper(transcoder=transcoder)
+
+
+def _account_id(number: int) -> UUID:
+    return UUID(int=number)
 
 
 def _live(account: CustomerAccount, chance: random.Random) -> None:
