@@ -117,9 +117,12 @@ _FILTERS = {
 }
 _TOGETHER = (
     "customer + status",
+    "customer + dates",
+    "customer + amounts",
     "customer + status + dates",
     "customer + product",
     "big customer + status",
+    "big customer + dates",
     "big customer + status + dates",
     "big customer + product",
     "big customer + product + status",
