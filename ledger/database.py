@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
 from ledger.errors import BadSetting
+from ledger.figures import CountingPool
 from ledger.nodes import Cluster, cluster_of
 from ledger.nodes.connecting import Connection
 from ledger.settings import LedgerSettings
@@ -183,6 +184,7 @@ def _parsed(url: str) -> sa.URL:
 
 def _pool(settings: LedgerSettings) -> dict[str, Any]:
     return {
+        "poolclass": CountingPool,
         "pool_size": settings.pool_size,
         "max_overflow": settings.pool_max_overflow,
         "pool_recycle": settings.pool_recycle_s,

@@ -88,6 +88,22 @@ REFUSED = counter("commands_refused", "commands that the rules, or a conflict, s
 UNSETTLED = counter("commands_unsettled", "commands answered unavailable (surely nothing recorded) or unknown", "code")
 POOL_TIMEOUTS = counter("pool_timeouts", "waits for a database connection that ended without one")
 
+
+class CountingPool(sa.QueuePool):
+    """A pool that counts the waits for a connection that ended without one."""
+
+    # SQLAlchemy names a pool's logger by it, and ours say at this level what theirs keep to themselves.
+    __module__ = sa.QueuePool.__module__
+
+    def connect(self) -> sa.PoolProxiedConnection:
+        """Return a connection. Raises TimeoutError when none is free in time."""
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError:
+            POOL_TIMEOUTS.inc()
+            raise
+
+
 _DISTRIBUTIONS = (
     ("group", "group_commands", "commands committed together"),
     ("commit_s", "commit_seconds", "time to decide, write and commit a group"),

@@ -9,7 +9,6 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from ledger.errors import ReadUnavailable
-from ledger.figures import POOL_TIMEOUTS
 
 Result = TypeVar("Result")
 
@@ -37,6 +36,5 @@ def read(engine: sa.Engine, query: Callable[[sa.Connection], Result]) -> Result:
                 raise ReadUnavailable(reason="the database cannot be reached") from error
             time.sleep(pause_s)
         except sa.exc.TimeoutError:
-            POOL_TIMEOUTS.inc()
             raise ReadUnavailable(reason="all database connections are in use") from None
     raise AssertionError("unreachable")

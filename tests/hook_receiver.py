@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -42,9 +44,12 @@ Behaviour = Callable[[str, str], Reply]
 
 
 class HookReceiver:
-    """The server. `secrets` has the secret of each path; without one nothing is vouched for."""
+    """The server. `secrets` has the secret of each path; without one nothing is vouched for.
 
-    def __init__(self) -> None:
+    With the files of a certificate and its key it speaks TLS.
+    """
+
+    def __init__(self, *, certified: tuple[Path, Path] | None = None) -> None:
         self.secrets: dict[str, str] = {}
         self.received: list[Received] = []
         self.behaviour: Behaviour = lambda path, message_id: Reply()
@@ -79,11 +84,18 @@ class HookReceiver:
                 pass
 
         self._server = Server(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if certified is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certified)
+            # A handshake that fails must end its own connection only: accepting raises an OSError, which is passed over.
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self._scheme = "https"
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def url(self, path: str = "/hook") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self._scheme}://127.0.0.1:{self.port}{path}"
 
     def note(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         message_id = headers["webhook-id"]

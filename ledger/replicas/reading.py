@@ -20,7 +20,7 @@ import structlog
 from ledger import log
 from ledger.database import open_reading_engine
 from ledger.errors import LedgerError
-from ledger.figures import POOL_TIMEOUTS, watch_pool
+from ledger.figures import watch_pool
 from ledger.reading import read
 from ledger.replicas.looking import AWAY, Looking, ReplicaState, name_of
 from ledger.settings import LedgerSettings
@@ -72,7 +72,6 @@ class Replicas:
                 except LedgerError:
                     return read(self._primary, query)
                 except sa.exc.TimeoutError:
-                    POOL_TIMEOUTS.inc()
                     continue  # Its connections are all in use; that is no fault of the server's.
                 except sa.exc.DBAPIError as error:
                     replica.rest(str(error.orig).partition("\n")[0])

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import gc
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from directory_front import Front, open_front
+from api.cancelling import leave_to_the_agent
+from directory_front import GOOD, Front, open_front
+from ledger.commands import CancelOrder
+from ledger.errors import NothingRecorded
 from ledger.figures import REGISTRY
 from ledger.migrate import upgrade
 from projections.redis_clients import open_redis
 from projections.reporting import Reporter, Who
 from servers import PrivateMariaDB
+from submissions import submission
 from till import Till
 
 SCRAPE_S_MAX = 10.0
 """How long Prometheus waits unless it is told otherwise."""
+NARROW = {"POOL_SIZE": "1", "POOL_MAX_OVERFLOW": "0", "POOL_TIMEOUT_S": "0.2"}
+"""One connection to each database, and a short wait for it."""
 
 
 def families(front: Front) -> dict[str, Metric]:
@@ -107,6 +115,69 @@ def test_pools_are_shown_for_databases_and_redis(sqlite_till: Till) -> None:
     with sqlite_till.front.services.engine.connect():
         assert value(sqlite_till.front, "pool_in_use", pool="log") == before + 1
     assert families(sqlite_till.front)["process_open_fds"].samples[0].value > 0
+
+
+@pytest.fixture
+def narrow(ledger_url: str, redis_url: str) -> Iterator[Front]:
+    """An administrator's front with one connection in each pool, once on each engine."""
+    front = open_front(ledger_url, redis_url, **NARROW)
+    yield front
+    front.services.close()
+
+
+@pytest.mark.parametrize(
+    ("pool", "method", "path"),
+    [("log", "GET", "events"), ("directory", "GET", "levels"), ("directory", "POST", "levels")],
+)
+def test_a_wait_for_a_connection_in_vain_is_answered_in_time_and_counted(
+    narrow: Front, pool: str, method: str, path: str
+) -> None:
+    services, client = narrow.services, narrow.app.test_client()
+    engine = services.engine if pool == "log" else services.directory.engine
+    request = {
+        "method": method,
+        "json": GOOD[path] if method == "POST" else None,
+        "headers": {"Authorization": f"Bearer {narrow.secret}"},
+    }
+    before = value(narrow, "pool_timeouts_total")
+
+    with engine.connect():
+        began_s = time.monotonic()
+        answer = client.open(f"/v1/{path}", **request)
+        took_s = time.monotonic() - began_s
+
+    assert (answer.status_code, answer.json["retryable"]) == (503, True)
+    assert float(NARROW["POOL_TIMEOUT_S"]) <= took_s < 2
+    assert value(narrow, "pool_timeouts_total") - before == 1
+    assert client.open(f"/v1/{path}", **request).status_code in (200, 201)
+
+
+def test_a_cancellation_that_no_connection_is_free_for_is_counted_too(narrow: Front) -> None:
+    before = value(narrow, "pool_timeouts_total")
+
+    with narrow.services.engine.connect(), pytest.raises(NothingRecorded):
+        leave_to_the_agent(narrow.services, [submission(CancelOrder(order_id="ord_1"))])
+
+    assert value(narrow, "pool_timeouts_total") - before == 1
+
+
+def test_a_replicas_pool_is_shown_and_its_waits_in_vain_are_counted(
+    sqlite_ledger_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.sqlite"
+    front = open_front(sqlite_ledger_url, redis_url, REPLICA_URLS=f"sqlite:///{copy}", **NARROW)
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    replicas = front.services.replicas
+    before = [value(front, name, pool="replica 1") for name in ("pool_limit", "pool_in_use")]
+    waited = value(front, "pool_timeouts_total")
+
+    within = replicas.read(lambda _: value(front, "pool_in_use", pool="replica 1"))
+    primary = replicas.read(lambda _: replicas.read(lambda connection: connection.engine is front.services.engine))
+
+    assert before[0] >= 1 and within == before[1] + 1
+    assert primary and value(front, "pool_timeouts_total") - waited == 1
+    front.services.close()
 
 
 @pytest.fixture

@@ -96,7 +96,9 @@ def test_level_replicas_take_the_reads_in_turn(till: Till, pair: ReplicaPair) ->
     assert primary < 40, (first, second, primary)
 
 
-def test_a_late_replica_answers_with_what_it_has_unless_a_position_is_asked_for(till: Till, pair: ReplicaPair) -> None:
+def test_a_late_replica_answers_with_what_it_has_unless_a_position_is_asked_for(
+    till: Till, pair: ReplicaPair, scores: Scores
+) -> None:
     old = pair.position(pair.primary)
     for number in (0, 1):
         pair.follow(number, delay_s=3)
@@ -113,11 +115,20 @@ def test_a_late_replica_answers_with_what_it_has_unless_a_position_is_asked_for(
     reached = position_of(till, "trial-balance", Ledger_Min_Position=str(newest))
     quick_s = time.monotonic() - began_s
 
+    seen = [each["position"] for each in fresh.json["data"]]
     assert int(plain.headers["Ledger-Position"]) == old
-    assert [each["position"] for each in fresh.json["data"]] == [old, newest]
+    assert seen == [old, newest]
     assert WAIT_S <= took_s < WAIT_S + 1.5
     assert reached == newest and quick_s < WAIT_S + 0.5
     assert selects(pair.primary) - before < 10
+    scores.add(
+        "replicas 3 s late",
+        acknowledged=2,
+        lost=2 - len(set(seen)),
+        doubled=len(seen) - len(set(seen)),
+        recovery_s=took_s,
+        note="a read that needs the newest position",
+    )
 
 
 def test_a_minimum_position_that_a_replica_reaches_in_time_is_read_there(till: Till, pair: ReplicaPair) -> None:
@@ -132,7 +143,9 @@ def test_a_minimum_position_that_a_replica_reaches_in_time_is_read_there(till: T
     assert sum(map(selects, pair.replicas)) - before >= 10
 
 
-def test_a_stopped_replica_is_old_for_ever_and_left_alone_beyond_the_limit(till: Till, pair: ReplicaPair) -> None:
+def test_a_stopped_replica_is_old_for_ever_and_left_alone_beyond_the_limit(
+    till: Till, pair: ReplicaPair, scores: Scores
+) -> None:
     old = pair.position(pair.primary)
     for number in (0, 1):
         pair.stop_applying(number)
@@ -149,6 +162,14 @@ def test_a_stopped_replica_is_old_for_ever_and_left_alone_beyond_the_limit(till:
     assert [each["position"] for each in at_the_end.json["data"]] == [newest]
     assert later == newest
     assert problems == {"is too far behind"}
+    seen = [each["position"] for each in at_the_end.json["data"]]
+    scores.add(
+        "replicas stopped",
+        acknowledged=newest,
+        lost=newest - later,
+        doubled=len(seen) - len(set(seen)),
+        note="beyond the limit the primary is read",
+    )
 
 
 def test_a_replica_killed_in_the_middle_of_an_export_costs_its_reader_nothing(
@@ -250,7 +271,7 @@ def test_a_replica_that_is_back_is_read_again_within_the_named_time(till: Till, 
     assert selects(pair.replicas[0]) - before >= 20
 
 
-def test_a_hanging_replica_delays_no_reader_beyond_the_deadline(till: Till, pair: ReplicaPair) -> None:
+def test_a_hanging_replica_delays_no_reader_beyond_the_deadline(till: Till, pair: ReplicaPair, scores: Scores) -> None:
     newest = pair.position(pair.primary)
     for each in pair.replicas:
         each.pause()
@@ -269,6 +290,7 @@ def test_a_hanging_replica_delays_no_reader_beyond_the_deadline(till: Till, pair
     assert first == newest and first_s < 6
     # Now and then one of them looks whether the replicas are back, and waits a second for each.
     assert then_s < 5
+    scores.add("replicas hanging", acknowledged=newest, lost=newest - first, doubled=0, recovery_s=first_s)
 
 
 def test_while_the_primary_is_away_the_replicas_still_answer(till: Till, pair: ReplicaPair) -> None:

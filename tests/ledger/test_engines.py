@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import socket
 import threading
@@ -151,3 +152,14 @@ def test_a_server_that_hangs_is_given_up_sooner_than_a_statement_would_be() -> N
 
         assert read(engine, lambda connection: connection.exec_driver_sql("SELECT 2").scalar()) == 2
         engine.dispose()
+
+
+def test_a_pool_says_nothing_of_what_it_does(ledger_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    engine = open_engine(ledger_url, QUICK)
+
+    with caplog.at_level(logging.INFO):
+        with engine.connect():
+            pass
+        engine.dispose()
+
+    assert caplog.records == []

@@ -17,11 +17,19 @@ from submissions import prove
 RUSH_S = float(os.environ.get("OVERLOAD_S", "5"))
 """`make campaign` keeps it up for a minute."""
 ROUGHLY_S = 3.0
+BEYOND_IT = 1e4
+"""Requests a second that it cannot answer; many more would cost the client the time that the service is to have."""
 CONNECTIONS_MAX = 1_500
 AT_ONCE, WAITING_MAX = 8, 64
 """Few, so that capacity is what it can do with these: more at a time would share commits, and it could do more."""
 ACCOUNTS = 50
-REFUSED_S_MAX, TAKEN_S_MAX, CALM_S_MAX = 2.0, 11.0, 30.0
+REFUSED_S_MAX, TAKEN_S_MAX = 2.0, 11.0
+CALM_S_MAX = min(30.0, RUSH_S / 2)
+"""By then the errors have ended, and half of the ordinary load at least is still to come."""
+SENT_MIN = 0.9 if RUSH_S >= 60 else 0.5
+"""The share of the rush that must be sent in time; less where other tests have a part of the machine."""
+TAKEN_MIN = 0.95
+"""The share of the ordinary load after it that must be taken."""
 
 
 @pytest.fixture
@@ -73,7 +81,7 @@ def test_five_times_the_capacity_is_refused_in_time_and_without_effect(environme
         secret = service.run("api-key", "create", "--name", "crowd", "--role", "operator").strip()
         closed = open_loop.send(
             service.port,
-            rate=1e6,
+            rate=BEYOND_IT,
             seconds=ROUGHLY_S,
             connections_max=AT_ONCE,
             request=recharges(customers, secret, "capacity"),
@@ -81,9 +89,10 @@ def test_five_times_the_capacity_is_refused_in_time_and_without_effect(environme
         capacity = closed.statuses()[201] / ROUGHLY_S
         before = service.use("api")
 
+        wanted = 5 * capacity
         rush = open_loop.send(
             service.port,
-            rate=5 * capacity,
+            rate=wanted,
             seconds=RUSH_S,
             connections_max=CONNECTIONS_MAX,
             request=recharges(customers, secret, "rush"),
@@ -96,14 +105,19 @@ def test_five_times_the_capacity_is_refused_in_time_and_without_effect(environme
             request=recharges(customers, secret, "after"),
         )
 
-        print(f"capacity {capacity:.0f}/s; in the rush {dict(rush.statuses())}, {rush.unsent} unsent")
+        in_time = sum(each.at_s < RUSH_S for each in rush.sent) / (wanted * RUSH_S)
+        print(
+            f"capacity {capacity:.0f}/s; in the rush {dict(rush.statuses())}, {rush.unsent} unsent, {in_time:.0%} in time"
+        )
         print(f"slowest: refused {rush.slowest_s(503):.2f} s, taken {rush.slowest_s(201):.2f} s")
+        assert in_time >= SENT_MIN, "the rush was none"
         assert set(rush.statuses()) == {201, 503}
         assert rush.slowest_s(503) <= REFUSED_S_MAX and rush.slowest_s(201) <= TAKEN_S_MAX
         assert rush.statuses()[201] >= 0.25 * capacity * RUSH_S
         troubled_s = max((each.at_s for each in after.sent if each.status != 201), default=0.0)
         print(f"after it {dict(after.statuses())}, the last error after {troubled_s:.2f} s")
-        assert troubled_s < CALM_S_MAX and after.statuses()[201] > 0 and after.unsent == 0
+        assert troubled_s < CALM_S_MAX and after.unsent == 0
+        assert after.statuses()[201] >= TAKEN_MIN * capacity / 4 * RUSH_S
         engine = sa.create_engine(environment["ORDERLEDGER_DATABASE_URL"])
         for run, prefix in ((rush, "rush"), (after, "after")):
             assert recorded(engine, prefix) == {each.key for each in run.sent if each.status == 201}
