@@ -20,6 +20,7 @@ from submissions import prove
 ACTOR = "key:key_bench"
 CURRENCY = "CNY"
 REFERENCE = "order placed from the web shop"
+OPENED_TOGETHER = 8_000
 TERMS = ProductTerms(sku="sms", unit_price="0.01", tiers=(), quantity_min=1, quantity_max=1_000, currency=CURRENCY)
 
 
@@ -77,7 +78,8 @@ class LedgerWay:
     def create(self) -> None:
         """Migrate and open the accounts."""
         upgrade(self._url)
-        self._accept([opening(number) for number in range(1, self._accounts + 1)])
+        for first in range(1, self._accounts + 1, OPENED_TOGETHER):
+            self._accept([opening(each) for each in range(first, min(first + OPENED_TOGETHER, self._accounts + 1))])
 
     def make_ready(self, posts: int) -> None:
         """Nothing: a caller makes its commands while the clock runs."""

@@ -22,6 +22,7 @@ from bench.ways import CANCELLATION, KINDS, ORDER, SupplyExhausted, Way, open_wa
 
 MIXTURE = (15, 40, 30, 15)
 """Of a hundred commands of a mixed load, how many are of each of KINDS."""
+FILL_BATCH = 8_000
 MEETING_S_MAX = 120.0
 """How long callers wait for each other's warming up."""
 
@@ -40,6 +41,7 @@ def main() -> None:
     )
     answers: dict[str, Callable[[dict[str, Any]], Any]] = {
         "create": lambda _: way.create(),
+        "fill": lambda request: load.fill(request["posts"]),
         "ready": lambda request: way.make_ready(request["posts"]),
         "load": lambda request: load.run(warm_until=request["warm_until"], seconds=request["seconds"]),
         "check": lambda _: way.check(),
@@ -60,6 +62,16 @@ class Load:
         self._batch = batch
         self._mixed = mixed
         self._server_pid = server_pid
+
+    def fill(self, posts: int) -> int:
+        """Post so many commands in large batches, and return how many."""
+        chance = random.Random(posts)
+        for done in range(0, posts, FILL_BATCH):
+            some = range(min(FILL_BATCH, posts - done))
+            self._way.post_batch(
+                [chance.randint(1, self._accounts) for _ in some], [f"{chance.getrandbits(128):032x}" for _ in some]
+            )
+        return posts
 
     def run(self, *, warm_until: float, seconds: float) -> dict[str, Any]:
         """Run all callers and return what they did, in microseconds where it is time."""

@@ -15,6 +15,7 @@ from bench.ways import is_installed
 
 WARM_UP_S = 0.5
 ACCOUNTS_QUICK = 2_000
+ACCOUNTS, POSTS_BEFORE = "accounts", "posts before"
 RAW_POSTS_PER_S_MAX = 80_000
 """How much is made ready for a sample of bare inserts; a faster one ends when it has used that up."""
 
@@ -23,6 +24,7 @@ RAW_POSTS_PER_S_MAX = 80_000
 class PostingCell:
     """One load; `callers` are those of all processes together. `mixed`: commands of every kind, not deductions alone.
 
+    `log`: posts that are in the books before. `axis`: what grows from cell to cell, "posts before" or "accounts".
     `is_quick`: is it measured in the quick form too?
     """
 
@@ -33,12 +35,19 @@ class PostingCell:
     accounts: int = 10_000
     batch: int = 1
     mixed: bool = False
+    log: int = 0
+    axis: str | None = None
     is_quick: bool = True
+
+    @property
+    def size(self) -> int | None:
+        """How large it is here, what grows."""
+        return {ACCOUNTS: self.accounts, POSTS_BEFORE: self.log}.get(self.axis or "")
 
     def measure(self, servers: Servers, method: Method, progress: Progress) -> Measured:
         """Measure a cell and prove every way's books afterwards. Raises LoadFailed, AssertionError."""
         missing = {way: "not installed" for way in self.ways if not is_installed(way)}
-        measured = Measured(name=self.name, ways=self.ways, missing=missing)
+        measured = Measured(name=self.name, ways=self.ways, axis=self.axis, size=self.size, missing=missing)
         if method.quick and not self.is_quick:
             measured.missing = dict.fromkeys(self.ways, "not in the quick form")
             return measured
@@ -56,12 +65,14 @@ class PostingCell:
 class Posting:
     """A way of posting in its load processes."""
 
-    def __init__(self, server: MeasuredServer, cell: PostingCell, way: str, loads: Sequence[LoadProcess]) -> None:
+    def __init__(
+        self, server: MeasuredServer, cell: PostingCell, way: str, loads: Sequence[LoadProcess], posted: int
+    ) -> None:
         self.way = way
         self._server = server
         self._cell = cell
         self._loads = loads
-        self._posted = 0
+        self._posted = posted
 
     def make_ready(self, seconds: float) -> None:
         """Have made what need not be made while the clock runs."""
@@ -106,7 +117,8 @@ def contestant(server: MeasuredServer, cell: PostingCell, way: str) -> Iterator[
     with contextlib.ExitStack() as stack:
         loads = [stack.enter_context(LoadProcess(order)) for _ in range(cell.processes)]
         loads[0].ask("create")
-        yield Posting(server, cell, way, loads)
+        posted = loads[0].ask("fill", posts=cell.log)
+        yield Posting(server, cell, way, loads, posted)
     server.drop_database(name)
 
 

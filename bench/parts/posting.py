@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.posting import PostingCell
+from bench.posting import ACCOUNTS, POSTS_BEFORE, PostingCell
 
 WAYS = ("ledger", "django", "orm")
 APPENDED = (*WAYS, "eventsourcing")
+SIZES = (10_000, 100_000, 1_000_000)
 PROMISES = ("ledger", "bare ledger")
 
 
@@ -51,7 +52,14 @@ def cells() -> list[PostingCell]:
         PostingCell(name="promises, 32 callers, 1 process", ways=PROMISES, callers=32, is_quick=False),
         PostingCell(name="promises, batch of 1,000", ways=PROMISES, batch=1_000, is_quick=False),
     ]
-    return [*spread, *shared, *hot, *mixed, *promises]
+    growing = [
+        PostingCell(
+            name=f"post, 32 callers, {size:,} {axis}", ways=("ledger",), callers=32, axis=axis, is_quick=False, **more
+        )
+        for size in SIZES
+        for axis, more in ((POSTS_BEFORE, {"log": size}), (ACCOUNTS, {"accounts": size}))
+    ]
+    return [*spread, *shared, *hot, *mixed, *promises, *growing]
 
 
 def _count(callers: int) -> str:

@@ -18,7 +18,7 @@ from bench.method import Measured, Method, Observation, Sample
 from bench.parts import batches
 from bench.parts.posting import APPENDED, PROMISES, WAYS
 from bench.parts.search import KINDS, any_combination
-from bench.posting import PostingCell
+from bench.posting import POSTS_BEFORE, PostingCell
 from bench.processes import LoadFailed, LoadProcess
 from bench.report import spread, summary
 from bench.searching import SearchCell, Shops
@@ -88,6 +88,15 @@ def test_a_ledger_without_its_promises_keeps_its_balances(servers: Servers) -> N
 
     assert result["ways"]["bare ledger"]["proved"] > 0
     assert result["ways"]["bare ledger"]["more"]["trips"]["median"] == 2
+
+
+def test_what_was_posted_before_the_clock_ran_is_in_the_books_too(servers: Servers) -> None:
+    cell = PostingCell(name="to 20", ways=("ledger",), callers=2, accounts=3, log=20, axis=POSTS_BEFORE)
+
+    measured = cell.measure(servers, SHORT, ignore)
+
+    assert (measured.axis, measured.size) == ("posts before", 20)
+    assert measured.proved["ledger"] >= 20 + sum(each.seen.operations for each in measured.samples)
 
 
 def test_callers_in_two_processes_share_one_log_without_gaps(servers: Servers) -> None:
