@@ -248,12 +248,9 @@ class EventsourcingWay:
     def check(self) -> int:
         """Replay every account and compare with the number of its events."""
         accounts: dict[UUID, Any] = {}
-        last = 0
-        while page := self._recorder.select_notifications(last, PAGE, inclusive_of_start=False):
-            for each in page:
-                happened = self._mapper.to_domain_event(each)
-                accounts[happened.originator_id] = happened.mutate(accounts.get(happened.originator_id))
-            last = page[-1].id
+        last = _replay(self._recorder, self._mapper, 0, accounts)
+        while last:
+            last = _replay(self._recorder, self._mapper, last, accounts)
         assert len(accounts) == self._accounts
         posts = sum(each.version - 1 for each in accounts.values())
         assert sum(each.available_minor for each in accounts.values()) == -posts * AMOUNT_MINOR
@@ -306,15 +303,19 @@ class EventsourcingReplay:
 
     def replay(self, after: int, accounts: dict[UUID, Any]) -> int:
         """Bring the accounts up by one page; return the last id, or 0 at the end."""
-        page = self._recorder.select_notifications(after, PAGE, inclusive_of_start=False)
-        for each in page:
-            happened = self._mapper.to_domain_event(each)
-            accounts[happened.originator_id] = happened.mutate(accounts.get(happened.originator_id))
-        return page[-1].id if page else 0
+        return _replay(self._recorder, self._mapper, after, accounts)
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def _replay(recorder: OrmRecorder, mapper: Mapper[UUID], after: int, accounts: dict[UUID, Any]) -> int:
+    page = recorder.select_notifications(after, PAGE, inclusive_of_start=False)
+    for each in page:
+        happened: Any = mapper.to_domain_event(each)
+        accounts[happened.originator_id] = happened.mutate(accounts.get(happened.originator_id))
+    return page[-1].id if page else 0
 
 
 def _mapper() -> Mapper[UUID]:

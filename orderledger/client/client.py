@@ -17,7 +17,7 @@ from orderledger.client.commands import Amount, Cancel, Command, Deduct, PlaceOr
 from orderledger.client.connections import Reply
 from orderledger.client.directory import Resource, pages
 from orderledger.client.errors import NotFound, error_of, error_of_problem
-from orderledger.client.keys import new_key
+from orderledger.client.keys import key_or_new
 from orderledger.client.sending import Request, Sender
 
 TIMEOUT_S = 10.0
@@ -81,13 +81,7 @@ class Client:
         dry_run: bool = False,
     ) -> Posted:
         """Add money to a customer's account."""
-        command = Recharge(
-            customer_id=customer_id,
-            amount=amount,
-            reference=reference,
-            memo=memo,
-            key=new_key() if key is None else key,
-        )
+        command = Recharge(customer_id=customer_id, amount=amount, reference=reference, memo=memo, key=key_or_new(key))
         return self._post(command, dry_run=dry_run)
 
     def deduct(
@@ -101,13 +95,7 @@ class Client:
         dry_run: bool = False,
     ) -> Posted:
         """Take money from a customer's account."""
-        command = Deduct(
-            customer_id=customer_id,
-            amount=amount,
-            reference=reference,
-            memo=memo,
-            key=new_key() if key is None else key,
-        )
+        command = Deduct(customer_id=customer_id, amount=amount, reference=reference, memo=memo, key=key_or_new(key))
         return self._post(command, dry_run=dry_run)
 
     def place_order(
@@ -128,7 +116,7 @@ class Client:
             customer_id=customer_id,
             params=params,
             reference=reference,
-            key=new_key() if key is None else key,
+            key=key_or_new(key),
         )
         return self._post(command, dry_run=dry_run)
 
@@ -139,15 +127,11 @@ class Client:
 
         Of one that is being executed the executor is asked; OutcomeUnknown when it has not answered within the deadline.
         """
-        return self._post(
-            Cancel(order_id=order_id, reason=reason, key=new_key() if key is None else key), dry_run=dry_run
-        )
+        return self._post(Cancel(order_id=order_id, reason=reason, key=key_or_new(key)), dry_run=dry_run)
 
     def reverse(self, position: int, reason: str, *, key: str | None = None, dry_run: bool = False) -> Posted:
         """Reverse the recharge or deduction at a position."""
-        return self._post(
-            Reverse(position=position, reason=reason, key=new_key() if key is None else key), dry_run=dry_run
-        )
+        return self._post(Reverse(position=position, reason=reason, key=key_or_new(key)), dry_run=dry_run)
 
     def post(self, command: Command) -> Posted:
         """Post a command that was made before; its key makes it the same command however often it is posted."""

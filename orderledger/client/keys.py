@@ -22,6 +22,11 @@ def new_key() -> str:
     return str(uuid.UUID(int=number))
 
 
+def key_or_new(key: str | None) -> str:
+    """Return the key, a new one for None; an empty one is no wish for a new one."""
+    return new_key() if key is None else key
+
+
 def ensure_key(key: str) -> None:
     """Raise ValueError for a key that the API would not take, or not as it is; some cannot even be sent."""
     if not _KEY.fullmatch(key):
